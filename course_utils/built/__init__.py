@@ -1,0 +1,1 @@
+"""What the notebooks built, exported cell by cell: change the notebook, never these files."""
