@@ -1,0 +1,1 @@
+"""What nbval leaves out, as a pytest plugin."""
