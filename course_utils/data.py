@@ -1,0 +1,330 @@
+"""What goes into the systems of the course: digits, photographs, patches, synthetic codes, MNIST.
+
+Everything random is drawn from a numpy generator that you pass, so that a seed gives the same
+data on every machine. Images are float32 in [0, 1]; as vectors they are flattened row by row.
+Where each data set comes from, its licence and its flaws: data/README.md of the repository.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pooch
+import torch
+from torch import Tensor
+
+# scikit-learn and scikit-image take a second to import: the functions that need them import them.
+
+
+class Labelled(NamedTuple):
+    """Inputs x (N, n), float32, and their classes y (N,), int64."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Mnist(NamedTuple):
+    """MNIST as it is usually parted: 60,000 digits to train on, 10,000 to test on."""
+
+    train: Labelled
+    test: Labelled
+
+
+class Photograph(NamedTuple):
+    """One real photograph inside an installed package, and whom to thank for it."""
+
+    name: str
+    package: str
+    file: str
+    author: str
+    licence: str
+
+
+_SKIMAGE, _SKLEARN = "skimage.data", "sklearn.datasets.images"
+PHOTOGRAPHS = (
+    Photograph("astronaut", _SKIMAGE, "astronaut.png", "NASA", "public domain"),
+    Photograph("camera", _SKIMAGE, "camera.png", "Lav Varshney", "CC0 1.0"),
+    Photograph("coffee", _SKIMAGE, "coffee.png", "Rachel Michetti", "CC0 1.0"),
+    Photograph("cat", _SKIMAGE, "chelsea.png", "Stefan van der Walt", "CC0 1.0"),
+    Photograph("rocket", _SKIMAGE, "rocket.jpg", "SpaceX", "public domain"),
+    Photograph("grass", _SKIMAGE, "grass.png", "linolafett, DeviantArt", "CC0 1.0"),
+    Photograph("gravel", _SKIMAGE, "gravel.png", "CC0Textures", "CC0 1.0"),
+    Photograph("brick", _SKIMAGE, "brick.png", "CC0Textures", "CC0 1.0"),
+    Photograph("china", _SKLEARN, "china.jpg", "danielbuechele, Flickr", "CC BY 2.0"),
+    Photograph("flower", _SKLEARN, "flower.jpg", "vultilion, Flickr", "CC BY 2.0"),
+)
+
+# SHA-256 of the bytes inside: the .gz wrapper around them differs from mirror to mirror.
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://sagemaker-sample-files.s3.amazonaws.com/datasets/image/MNIST/",
+)
+
+
+def digits() -> Labelled:
+    """Return scikit-learn's 1,797 handwritten digits: x (1797, 64) in [0, 1], y (1797,)."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return Labelled(torch.from_numpy(x / 16).float(), torch.from_numpy(y).long())
+
+
+def split(data: Labelled, sizes: Sequence[int], generator: np.random.Generator) -> list[Labelled]:
+    """Part data at random into disjoint sets of the given sizes; what is left over is unused.
+
+    Raises ValueError if a size is negative or if together they ask for more than there is.
+    """
+    if min(sizes, default=0) < 0:
+        raise ValueError(f"sizes must not be negative, but they are {list(sizes)}")
+    if sum(sizes) > len(data.x):
+        raise ValueError(f"sizes {list(sizes)} ask for {sum(sizes)} of {len(data.x)} examples")
+    order = torch.from_numpy(generator.permutation(len(data.x)))
+    parts = order[: sum(sizes)].split(list(sizes))
+    return [Labelled(data.x[part], data.y[part]) for part in parts]
+
+
+def natural_images() -> dict[str, Tensor]:
+    """Return the photographs of PHOTOGRAPHS by name, each grey (H, W) in [0, 1]."""
+    from skimage.color import rgb2gray
+    from skimage.io import imread
+
+    images = {}
+    for photograph in PHOTOGRAPHS:
+        file = resources.files(photograph.package) / photograph.file
+        with resources.as_file(file) as path:
+            pixels = imread(path) / 255
+        grey = rgb2gray(pixels) if pixels.ndim == 3 else pixels
+        images[photograph.name] = torch.from_numpy(grey).float()
+    return images
+
+
+def whiten(image: Tensor, cutoff: float = 0.4) -> Tensor:
+    """Flatten the spectrum of a photograph: (H, W) -> (H, W), mean 0, standard deviation 1.
+
+    The filter is |f| exp(-(f / cutoff)^4), f in cycles per pixel (Olshausen & Field 1997, Vision
+    Research 37, appendix): the amplitude of natural images falls as 1/|f|, so |f| makes it flat,
+    and the second factor removes the corners of the spectrum, where there is mostly noise. The
+    image is first mirrored at its right and bottom border, because the Fourier transform takes
+    it for periodic: an unmirrored image jumps at each border, and the jump would be an edge.
+
+    Raises ValueError if image is not 2-D, not finite or constant, or if cutoff leaves nothing.
+    """
+    if image.ndim != 2:
+        raise ValueError(f"image must be (H, W), but its shape is {tuple(image.shape)}")
+    if image.numel() == 0 or not image.isfinite().all():
+        raise ValueError("image must hold finite numbers only")
+    if image.min() == image.max():
+        raise ValueError("image is constant: it has no structure to whiten")
+    if not cutoff > 0:
+        raise ValueError(f"cutoff must be positive, in cycles per pixel, but it is {cutoff}")
+    rows, columns = image.shape
+    mirrored = torch.cat([image, image.flip(0)], 0).double()
+    mirrored = torch.cat([mirrored, mirrored.flip(1)], 1)
+    vertical = torch.fft.fftfreq(2 * rows, dtype=torch.float64)
+    f = torch.hypot(vertical[:, None], torch.fft.rfftfreq(2 * columns, dtype=torch.float64))
+    spectrum = torch.fft.rfft2(mirrored) * f * torch.exp(-((f / cutoff) ** 4))
+    white = torch.fft.irfft2(spectrum, s=mirrored.shape)[:rows, :columns]
+    white = white - white.mean()
+    if white.std() == 0:
+        raise ValueError(f"cutoff {cutoff} removes every frequency of a {rows} x {columns} image")
+    return (white / white.std()).float()
+
+
+def patches(
+    images: Sequence[Tensor], size: int, count: int, generator: np.random.Generator
+) -> Tensor:
+    """Cut count square patches, uniformly over all positions in all images: (count, size * size).
+
+    Each row is one patch, flattened row by row. Beside the result, memory holds a few tens of
+    thousands of patches at a time. Raises ValueError if an image is not 2-D or smaller than size.
+    """
+    if size < 1 or not images or any(im.ndim != 2 or min(im.shape) < size for im in images):
+        shapes = [tuple(image.shape) for image in images]
+        raise ValueError(f"patches of size {size} need images (H, W) as large, not {shapes}")
+    windows = [image.unfold(0, size, 1).unfold(1, size, 1) for image in images]  # views, no copy
+    positions = np.array([w.shape[0] * w.shape[1] for w in windows])
+    ends = positions.cumsum()
+    draws = generator.integers(ends[-1], size=count)
+    out = torch.empty(count, size * size)
+    for start in range(0, count, 1 << 15):
+        draw = draws[start : start + (1 << 15)]
+        image = np.searchsorted(ends, draw, side="right")
+        for i in np.unique(image):
+            mine = np.flatnonzero(image == i)
+            row, column = np.divmod(draw[mine] - ends[i] + positions[i], windows[i].shape[1])
+            out[start + mine] = windows[i][row, column].reshape(len(mine), -1).float()
+    return out
+
+
+def gaussian_dictionary(n: int, m: int, generator: np.random.Generator) -> Tensor:
+    """Draw a dictionary (n, m) with columns of norm 1, uniform over all directions."""
+    Wd = generator.standard_normal((n, m))
+    return torch.from_numpy(Wd / np.linalg.norm(Wd, axis=0)).float()
+
+
+def synthetic_codes(count: int, m: int, density: float, generator: np.random.Generator) -> Tensor:
+    """Draw codes (count, m): each entry is N(0, 1) with probability density, else zero.
+
+    Raises ValueError if density is not in [0, 1].
+    """
+    if not 0 <= density <= 1:
+        raise ValueError(f"density is a probability, in [0, 1], but it is {density}")
+    active = generator.random((count, m)) < density
+    return torch.from_numpy(np.where(active, generator.standard_normal((count, m)), 0)).float()
+
+
+def mnist() -> Mnist:
+    """Return MNIST: x (60000, 784) and (10000, 784) in [0, 1], y with the digits.
+
+    The four IDX files are read from the folder named by the environment variable COURSE_DATA,
+    plain or .gz; without it from the cache, which is filled from the first mirror that answers.
+    What is inside is compared with MNIST_SHA256, wherever it comes from.
+
+    Raises NotADirectoryError or FileNotFoundError if COURSE_DATA names no folder or it lacks a
+    file, ValueError if a file is damaged or not MNIST's, ConnectionError if a file cannot be
+    fetched, OSError if the cache cannot be written.
+    """
+    folder = os.environ.get("COURSE_DATA")
+    files = {
+        name: _course_data(Path(folder).expanduser(), name) if folder else _cached(name)
+        for name in MNIST_SHA256
+    }
+    return Mnist(_labelled(files, "train"), _labelled(files, "t10k"))
+
+
+def mnist_cache() -> Path:
+    """Return the folder of the user's cache where fetched MNIST files are kept."""
+    return Path(pooch.os_cache("course-utils")) / "mnist"
+
+
+def _labelled(files: dict[str, bytes], part: str) -> Labelled:
+    """Return the images and labels of one part, from the contents of its IDX files."""
+    x, y = (_array(files[f"{part}-{kind}-ubyte"]) for kind in ("images-idx3", "labels-idx1"))
+    x = torch.from_numpy(x.reshape(len(x), -1).astype(np.float32)).div_(255)
+    return Labelled(x, torch.from_numpy(y.astype(np.int64)))
+
+
+def _array(content: bytes) -> np.ndarray:
+    """Return the array in a verified IDX file of bytes: magic number, sizes, then the entries."""
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">i4", dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _verified(raw: bytes, name: str, origin: str) -> bytes:
+    """Return the bytes of MNIST's file name, unpacked from raw; ValueError if it is not that."""
+    try:
+        content = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(
+            f"{origin} is a damaged or truncated .gz file ({error}): fetch it again"
+        ) from error
+    magic = bytes([0, 0, 8, int(name[name.index("idx") + 3])])
+    if content[:4] != magic:
+        raise ValueError(
+            f"{origin} is no IDX file: it begins with {content[:4].hex(' ')}, not {magic.hex(' ')}"
+        )
+    if hashlib.sha256(content).hexdigest() != MNIST_SHA256[name]:
+        raise ValueError(f"{origin} is not MNIST's {name}: its SHA-256 differs; fetch it again")
+    return content
+
+
+def _course_data(folder: Path, name: str) -> bytes:
+    """Return the verified content of an MNIST file in the reader's own folder."""
+    if not folder.is_dir():
+        raise NotADirectoryError(f"COURSE_DATA is {folder}, which is not a folder")
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return _verified(path.read_bytes(), name, str(path))
+    raise FileNotFoundError(f"COURSE_DATA is {folder}, which lacks {name} or {name}.gz")
+
+
+def _cached(name: str) -> bytes:
+    """Return the verified content of an MNIST file in the cache, fetched if need be."""
+    path = mnist_cache() / name
+    try:
+        return _verified(path.read_bytes(), name, str(path))
+    except (OSError, ValueError):  # not there yet, or damaged since
+        content = _fetched(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as beside:  # goes, whatever happens
+            part = Path(beside) / name
+            part.write_bytes(content)
+            os.replace(part, path)
+    except OSError as error:
+        raise OSError(
+            f"MNIST cannot be kept in {path.parent} ({error}): make that folder writable, "
+            "or set COURSE_DATA to a folder with the four IDX files"
+        ) from error
+    return content
+
+
+def _fetched(name: str) -> bytes:
+    """Return the verified content of an MNIST file from the first mirror that has it."""
+    failures = []
+    for mirror in MNIST_MIRRORS:
+        url, answer = f"{mirror}{name}.gz", io.BytesIO()
+        try:
+            pooch.HTTPDownloader(progressbar=True, timeout=30)(url, answer, None)
+            return _verified(answer.getvalue(), name, url)
+        except (OSError, ValueError) as error:  # every error of requests is an OSError
+            failures.append(f"{url}: {error}")
+    raise ConnectionError(
+        f"MNIST could not be fetched from any of {len(failures)} mirrors; without a network, set "
+        f"COURSE_DATA to a folder with the files {', '.join(MNIST_SHA256)}, plain or .gz\n"
+        + "\n".join(failures)
+    )
+
+
+def shared(kind: str) -> Path:
+    """Return the folder of the course's "notebooks" or stored "results", wherever it is installed.
+
+    A wheel carries them inside the package, a clone at its root. Raises ValueError for another
+    kind, FileNotFoundError if the package was installed without them.
+    """
+    package = Path(__file__).parent
+    places = {"notebooks": ("notebooks",), "results": ("data", "results")}
+    if kind not in places:
+        raise ValueError(f"kind is one of {', '.join(places)}, not {kind!r}")
+    for folder in (package / "_share" / kind, package.parent.joinpath(*places[kind])):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"course_utils was installed without its {kind}: install it again")
+
+
+def results(name: str) -> dict:
+    """Return the stored numbers of a full-size run; FileNotFoundError if it was never run."""
+    return json.loads(_stored(name, ".json").read_text(encoding="utf-8"))
+
+
+def weights(name: str) -> dict[str, Tensor]:
+    """Return the stored weights of a full-size run by name; FileNotFoundError if never run."""
+    with np.load(_stored(name, ".npz")) as arrays:
+        return {key: torch.from_numpy(arrays[key]).float() for key in arrays}
+
+
+def _stored(name: str, suffix: str) -> Path:
+    path = shared("results") / f"{name}{suffix}"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no {path.name} among the stored results: "
+            f"make it with `python -m course_utils.reproduce {name}`"
+        )
+    return path
