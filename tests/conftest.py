@@ -1,0 +1,48 @@
+"""What several tests share: notebooks made on the spot, and no network."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+
+@pytest.fixture
+def make_notebook() -> Callable[..., NotebookNode]:
+    """A function from code cells to a notebook that has not run; strings are their sources."""
+    return notebook_of
+
+
+def notebook_of(*cells: str | NotebookNode, header: str = "# A title") -> NotebookNode:
+    """A notebook with a header and code cells, with ids that are the same each time."""
+    code = [new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    notebook = new_notebook(cells=[new_markdown_cell(header), *code])
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        cell.metadata.slideshow = {"slide_type": "slide"}
+    nbformat.validate(notebook)
+    return notebook
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections reach this machine only: a test that needs another one fails everywhere."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and not is_local(address[0]):
+            raise OSError(f"tests have no network, and {address[0]} was asked for")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
