@@ -1,0 +1,88 @@
+"""What you believe: claims under the text, and checks of exercises that name the likely mistake."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Function = Callable[..., Tensor]
+
+
+def claim(holds: bool, text: str) -> None:
+    """Print a tick and the text if it holds; raise AssertionError with the text if it does not."""
+    if not holds:
+        raise AssertionError(f"✗ {text}")
+    print(f"✓ {text}")
+
+
+def exercise(
+    answer: Function, solution: Function, mistakes: dict[str, Function], cases: Sequence[tuple]
+) -> None:
+    """Print whether a student's function is right on all cases, and if not, what is likely wrong.
+
+    Args:
+        answer: the student's function. NotImplementedError from it means "not written yet".
+        solution: a right one, to compare with.
+        mistakes: wrong functions by the message that tells a student who made that mistake.
+        cases: the inputs, a tuple of arguments each; tensors are handed out as copies.
+    """
+    print(_verdict(answer, solution, mistakes, cases))
+
+
+def _verdict(answer, solution, mistakes, cases) -> str:
+    for number, case in enumerate(cases, 1):
+        expected = solution(*_copies(case))
+        mine = _copies(case)
+        try:
+            got = answer(*mine)
+        except NotImplementedError as unwritten:
+            return f"○ not written yet: {unwritten}"
+        except Exception as error:  # noqa: BLE001 - whatever the student raises must be told
+            return f"✗ case {number}: your function raised {type(error).__name__}: {error}"
+        complaint = _form(got, expected) or _changed(mine, case)
+        if complaint:
+            return f"✗ case {number}: {complaint}"
+        if not _equal(got, expected):
+            return f"✗ case {number}: " + _diagnosis(got, expected, mistakes, case)
+    return f"✓ right in all {len(cases)} cases"
+
+
+def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], case: tuple) -> str:
+    for message, wrong in mistakes.items():
+        if _equal(got, wrong(*_copies(case))):
+            return message
+    worst = int((got - expected).abs().argmax())
+    return (
+        f"your result is off by up to {(got - expected).abs().max():.3g}; the worst entry is "
+        f"{got.flatten()[worst]:.4g} and should be {expected.flatten()[worst]:.4g}"
+    )
+
+
+def _form(got, expected: Tensor) -> str:
+    """Return what is wrong with the form of a result, or an empty text."""
+    if got is None:
+        return "your function returned None: is the `return` missing?"
+    if not isinstance(got, Tensor):
+        return f"your function returned a {type(got).__name__}, not a tensor"
+    if got.shape != expected.shape:
+        return f"the shape is {tuple(got.shape)} and should be {tuple(expected.shape)}"
+    if not got.isfinite().all():
+        return "the result holds nan or infinite entries: what is divided by what?"
+    return ""
+
+
+def _changed(mine: tuple, case: tuple) -> str:
+    """Return a complaint if the student's function changed its inputs, or an empty text."""
+    pairs = zip(mine, case, strict=True)
+    if all(a.equal(b) for a, b in pairs if isinstance(a, Tensor)):
+        return ""
+    return "your function changed its inputs in place: the caller still needs them"
+
+
+def _copies(case: tuple) -> tuple:
+    return tuple(a.clone() if isinstance(a, Tensor) else a for a in case)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Return whether a and b have one shape and agree to rounding."""
+    return a.shape == b.shape and torch.allclose(a.to(b), b, rtol=1e-5, atol=1e-7)

@@ -1,0 +1,103 @@
+"""What you look at: filters, patches and curves, each with a sentence that says what it shows.
+
+Every figure ends with `show(fig, sentence)`. The sentence is computed, not written by hand: it is
+the figure's alternative text for readers who cannot see it, and the text that nbval compares, so
+that what a figure shows is verified like everything else.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from IPython.core.pylabtools import print_figure
+from IPython.display import Markdown, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from tabulate import tabulate
+from torch import Tensor
+from torch.nn.functional import pad
+
+# Okabe & Ito's colours, which colour-blind readers can tell apart; white paper in every theme.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLE = {
+    "axes.grid": True,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.size": 11,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+@plt.rc_context(STYLE)
+def figure(columns: int = 1, *, rows: int = 1, height: float = 3.2) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure and its rows * columns axes, as a list, in the style of the course.
+
+    Its width is that of the page; height is that of one row, in inches.
+    """
+    fig, axes = plt.subplots(rows, columns, figsize=(9, height * rows), squeeze=False)
+    return fig, list(axes.flat)
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display fig with alt, a sentence that says what it shows, and close it.
+
+    Raises ValueError if alt is empty.
+    """
+    if not alt.strip():
+        raise ValueError("a figure needs a sentence that says what it shows")
+    png = b64encode(print_figure(fig, dpi=90)).decode()
+    plt.close(fig)
+    data = {"image/png": png, "text/plain": alt}
+    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def picture(ax: Axes, x: Tensor, shape: tuple[int, int], title: str = "") -> None:
+    """Draw a vector x (h * w,) as a grey picture of shape (h, w), zero is mid-grey."""
+    limit = float(x.abs().max()) or 1.0
+    image = x.reshape(shape).detach().cpu()
+    ax.imshow(image, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.grid(visible=False)
+
+
+def filters(
+    ax: Axes, Wd: Tensor, shape: tuple[int, int], *, columns: int = 16, title: str = ""
+) -> None:
+    """Draw the columns of Wd (h * w, m) as a mosaic of pictures of shape (h, w), in reading order.
+
+    Each filter is scaled by its own largest entry: grey is zero, white and black are that entry.
+    """
+    h, w = shape
+    tiles = Wd.T.detach().cpu().reshape(-1, h, w)
+    tiles = tiles / tiles.abs().amax((1, 2), keepdim=True).clamp(min=1e-12)
+    tiles = pad(tiles, (0, 1, 0, 1), value=1.0)  # a white line between neighbours
+    empty = -len(tiles) % columns
+    tiles = pad(tiles, (0, 0, 0, 0, 0, empty), value=1.0).reshape(-1, columns, h + 1, w + 1)
+    mosaic = tiles.permute(0, 2, 1, 3).reshape(-1, columns * (w + 1))
+    ax.imshow(mosaic, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set_title(title)
+    ax.set_axis_off()
+
+
+@plt.rc_context(STYLE)
+def curves(
+    ax: Axes, series: dict[str, Sequence[float]], *, x: Sequence[float] | None = None, **labels
+) -> None:
+    """Draw each named series over x (default 0, 1, 2 …) as a line; labels go to ax.set."""
+    styles = ("-", "--", ":", "-.")  # told apart without colour, too
+    for i, (name, values) in enumerate(series.items()):
+        over = range(len(values)) if x is None else x
+        ax.plot(over, values, styles[i % len(styles)], label=name)
+    ax.set(**labels)
+    ax.legend()
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence]) -> None:
+    """Display rows under headers as a table; floats are shown with three significant digits."""
+    display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt=".3g")))

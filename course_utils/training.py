@@ -1,0 +1,53 @@
+"""One loop for all training of the course: minibatches, steps, a progress bar, a history.
+
+A step is a function of the state and a minibatch; it returns the new state and the figures worth
+watching. The loop knows nothing of what is trained.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+State = TypeVar("State")
+Batch = TypeVar("Batch")
+
+
+def minibatches(count: int, size: int, generator: np.random.Generator) -> Iterator[Tensor]:
+    """Yield indices (size,) of minibatches out of count examples, for ever.
+
+    Each pass over the examples is in a fresh random order; the rest that does not fill a minibatch
+    is left out of that pass. Raises ValueError if size is not in 1..count.
+    """
+    if not 1 <= size <= count:
+        raise ValueError(f"a minibatch of {size} cannot be drawn from {count} examples")
+    while True:
+        order = torch.from_numpy(generator.permutation(count))
+        yield from order[: count - count % size].split(size)
+
+
+def fit(
+    step: Callable[[State, Batch], tuple[State, dict[str, float]]],
+    state: State,
+    batches: Iterator[Batch],
+    steps: int,
+) -> tuple[State, dict[str, np.ndarray]]:
+    """Take steps steps, each on the next batch, with a progress bar that goes when it is done.
+
+    Returns the last state and, for each figure that step names, its history (steps,).
+    Raises FloatingPointError, with the step's number, as soon as a figure is not finite.
+    """
+    history: dict[str, list[float]] = {}
+    bar = tqdm(islice(batches, steps), total=steps, leave=False, file=sys.stdout, mininterval=0.5)
+    for k, batch in enumerate(bar):
+        state, figures = step(state, batch)
+        for name, value in figures.items():
+            if not np.isfinite(value):
+                raise FloatingPointError(f"step {k}: {name} is {value}; try a smaller step size")
+            history.setdefault(name, []).append(float(value))
+    return state, {name: np.array(values) for name, values in history.items()}
