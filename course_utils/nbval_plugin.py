@@ -4,6 +4,7 @@
 * `clear_output`, display updates and Output widgets show what JupyterLab shows
 * a cell with fewer, more or other outputs than the stored ones fails, figures included
 * a stream left blank, as by a progress bar that cleared itself, is no output
+* cells are numbered as JupyterLab shows them, from 1
 * a dead kernel is noticed within a second or two, not at the time limit of the cell
 * a failure says how to refresh the stored outputs, and a summary closes the run
 
@@ -158,9 +159,16 @@ class Notebook(IPyNbFile):
         )
 
     def collect(self) -> list[Cell]:
+        """The code cells, numbered as JupyterLab shows them: from 1."""
         return [
-            Cell.from_parent(self, name=c.name, cell_num=c.cell_num, cell=c.cell, options=c.options)
-            for c in super().collect()
+            Cell.from_parent(
+                self,
+                name=f"Cell {found.cell_num + 1}",
+                cell_num=found.cell_num + 1,
+                cell=found.cell,
+                options=found.options,
+            )
+            for found in super().collect()
         ]
 
     def get_kernel_message(self, timeout: float | None = None, stream: str = "iopub") -> dict:

@@ -183,7 +183,7 @@ assert seed == torch.random.initial_seed(), "torch was seeded"
 def watched(modules: list[str], folder: Path) -> subprocess.CompletedProcess:
     """Import modules in another process that looks for what the imports changed."""
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", WATCH, *modules],
+        [sys.executable, "-c", WATCH, *modules],
         check=False,
         cwd=folder,
         capture_output=True,

@@ -115,31 +115,31 @@ def failure(case: ElementTree.Element) -> str | None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_cell_passes_only_if_its_output_agrees_with_what_is_stored(name, outcomes):
-    case = outcomes[f"cases.ipynb Cell {list(CASES).index(name)}"]
+    case = outcomes[f"cases.ipynb Cell {list(CASES).index(name) + 1}"]
     assert (failure(case) is None) == CASES[name][2], failure(case)
 
 
 @pytest.mark.parametrize("name", LIKE_JUPYTERLAB)
 def test_what_jupyterlab_would_show_the_same_passes(name, outcomes):
-    case = outcomes[f"saved.ipynb Cell {list(LIKE_JUPYTERLAB).index(name)}"]
+    case = outcomes[f"saved.ipynb Cell {list(LIKE_JUPYTERLAB).index(name) + 1}"]
     assert failure(case) is None
 
 
 def test_an_error_in_a_widget_is_told_as_such(outcomes):
-    case = outcomes[f"cases.ipynb Cell {list(CASES).index('an_error_in_a_widget')}"]
+    case = outcomes[f"cases.ipynb Cell {list(CASES).index('an_error_in_a_widget') + 1}"]
     assert "ZeroDivisionError" in failure(case)
 
 
 def test_a_failure_says_how_to_refresh_the_stored_output(outcomes):
-    case = outcomes[f"cases.ipynb Cell {list(CASES).index('changed_text')}"]
+    case = outcomes[f"cases.ipynb Cell {list(CASES).index('changed_text') + 1}"]
     assert "python3 course.py execute cases.ipynb" in failure(case)
 
 
 def test_a_dead_kernel_is_told_within_ten_seconds(outcomes):
-    case = outcomes["dying.ipynb Cell 1"]
+    case = outcomes["dying.ipynb Cell 2"]
     assert "kernel died" in failure(case)
     assert float(case.get("time")) < 10
-    assert failure(outcomes["dying.ipynb Cell 2"])
+    assert failure(outcomes["dying.ipynb Cell 3"])
 
 
 def test_the_summary_counts_cells_and_seconds(outcomes):
