@@ -89,14 +89,14 @@ def check_python(version: "tuple[int, int]") -> None:
         raise SystemExit(f"This Python makes no environments: `sudo apt install {package}` first.")
 
 
-def tested_versions() -> "dict[str, str]":
+def tested_versions() -> "dict[str, str | None]":
     """Return {package: tested version} of the packages that pyproject.toml asks for by name."""
     import tomllib  # Python 3.11
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["test"]
     pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", (ROOT / "constraints.txt").read_text("utf-8")))
-    return {name: pins[name] for name in (re.match(r"[\w-]+", line).group() for line in asked)}
+    return {name: pins.get(name) for name in (re.match(r"[\w-]+", a).group() for a in asked)}
 
 
 def serves() -> bool:
@@ -108,8 +108,10 @@ def serves() -> bool:
     try:
         origin = metadata.distribution("course-utils").read_text("direct_url.json")
         folder = url2pathname(urlparse(json.loads(origin)["url"]).path)
-        if not os.path.samefile(folder, str(ROOT)) or os.path.samefile(sys.prefix, str(VENV)):
+        if not os.path.samefile(folder, str(ROOT)):
             return False
+        if VENV.exists() and os.path.samefile(sys.prefix, str(VENV)):
+            return False  # .venv itself is held to its stamp
         return all(metadata.version(n).split("+")[0] == v for n, v in tested_versions().items())
     except (metadata.PackageNotFoundError, OSError, TypeError):
         return False
