@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,6 +101,12 @@ def test_a_package_out_of_bounds_is_named_with_its_cure(checkout, versions):
     assert "numpy<3,>=2.2" in doctor.check_packages().cure
 
 
+def test_a_preview_of_a_package_counts_as_its_number(checkout, versions):
+    versions["numpy"] = "2.2.0rc1"
+    checkout(dependencies=["numpy>=2.1,<3"])
+    assert doctor.check_packages().status == "ok"
+
+
 def test_a_missing_package_is_named_with_its_cure(checkout, versions):
     checkout(dependencies=["numpy>=2.1", "pooch>=1.8"], constraints="pooch==1.8.2\n")
     assert_broken(doctor.check_packages(), "pooch is missing", "pip install")
@@ -129,8 +136,9 @@ def test_bounds_come_from_the_metadata_outside_a_checkout(tmp_path, monkeypatch,
 def fake_distribution(monkeypatch, folder: Path, editable: bool) -> None:
     """Let the installed course be that of ``folder``."""
     origin = {"url": folder.as_uri(), "dir_info": {"editable": True}} if editable else {}
+    site_packages = folder / "site-packages" if editable else folder
     distribution = SimpleNamespace(
-        read_text=lambda _: json.dumps(origin), locate_file=lambda _: folder
+        read_text=lambda _: json.dumps(origin), locate_file=lambda _: site_packages
     )
     monkeypatch.setattr(importlib.metadata, "distribution", lambda _: distribution)
 
@@ -156,6 +164,16 @@ def test_course_installed_from_another_checkout_is_named(checkout, monkeypatch, 
     assert f"you are in {here}" in finding.what
     assert str(here) in finding.cure
     assert str(other) not in finding.cure
+
+
+def test_course_imported_from_elsewhere_than_installed_is_named(checkout, monkeypatch):
+    here = checkout()
+    outside = here.parent
+    monkeypatch.chdir(outside)
+    fake_distribution(monkeypatch, here / "installed", editable=True)
+    finding = doctor.check_course()
+    assert_broken(finding, f"imported from {here}, but", "-m pip install -e")
+    assert str(here / "installed") in finding.what
 
 
 def test_course_not_installed_is_named(checkout, monkeypatch):
@@ -218,7 +236,9 @@ def test_a_kernel_that_dies_is_named(kernelspec):
 
 def test_a_kernel_that_hangs_is_given_up_after_the_timeout(kernelspec):
     kernelspec(sys.executable, "-c", "import time; time.sleep(600)", "{connection_file}")
+    start = time.monotonic()
     finding = doctor._examine(lambda: doctor.check_kernel(timeout=1))
+    assert time.monotonic() - start < 30  # without the timeout: the client's own minute
     assert_broken(finding, "does not answer", "ipykernel install")
 
 
