@@ -29,9 +29,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "course-stamp"  # tells what was installed, or "unfinished"
 INSTALL = "pip install --disable-pip-version-check -c constraints.txt -e .[test]"
+START = "/lab/tree/notebooks/00_start_here.ipynb"  # so that the address printed shows it, too
 
 TASKS = {  # name: what it does, and the line that `python -m` runs
-    "lab": ("open the course in JupyterLab", "jupyterlab notebooks/00_start_here.ipynb"),
+    "lab": ("open the course in JupyterLab", "jupyterlab --LabApp.default_url=" + START),
     "test": ("prove what you will read: every test, every notebook", "pytest"),
     "doctor": ("say if this machine is ready, and the cure if not", "course_utils.doctor"),
     "student": ("make or update your own copy of the notebooks", "course_utils.student"),

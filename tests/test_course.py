@@ -113,6 +113,10 @@ def test_every_task_is_a_module_that_is_there(module):
         assert importlib.util.find_spec(line.split()[0]), line
 
 
+def test_the_notebook_that_lab_opens_is_there(module):
+    assert (ROOT / module.START.removeprefix("/lab/tree/")).is_file()
+
+
 def test_first_run_installs_and_later_runs_only_run(folder):
     code, out, err = course(folder, "doctor", "-x", "two words")
     assert (code, err) == (7, "")
