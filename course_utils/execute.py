@@ -256,4 +256,5 @@ def one_a_line(names: re.Match) -> str:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a λ in a traceback, a console that has none
     sys.exit(main(sys.argv[1:]))

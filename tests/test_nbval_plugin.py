@@ -53,6 +53,7 @@ CASES = {
         [shown(PNG | {"text/plain": "A line from 0.10 to 0.30."})],
         False,
     ),
+    "a_missing_picture_without_text": ("silent = 1", [shown({"image/png": "AAAA"})], False),
     "a_picture_without_its_sentence": (FIGURE, [shown({"image/png": "AAAA"})], False),
     "a_new_warning": ("import warnings; warnings.warn('odd')", [], False),
     "an_error": ("1 / 0", [], False),
@@ -96,9 +97,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ElementTree.
 
 def nbval(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
     """Run pytest over notebooks in another process, as a student might, with warnings raised."""
-    options = ["-m", "pytest", "--nbval", "--nbval-current-env", "-W", "error"]
+    options = ["-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=30"]
     return subprocess.run(
-        [sys.executable, *options, "-p", "no:cacheprovider", *map(str, arguments)],
+        [sys.executable, *options, "-W", "error", "-p", "no:cacheprovider", *map(str, arguments)],
         check=False,
         cwd=folder,
         capture_output=True,
