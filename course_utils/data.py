@@ -146,6 +146,19 @@ def whiten(image: Tensor, cutoff: float = 0.4) -> Tensor:
     return (white / white.std()).float()
 
 
+def the_patch() -> Tensor:
+    """Return the patch that every chapter comes back to: (1, 144), the rim of the cat's eye.
+
+    12 x 12 pixels of the whitened photograph "cat".
+    """
+    return whiten(natural_images()["cat"])[140:152, 150:162].reshape(1, -1)
+
+
+def the_digit() -> Tensor:
+    """Return the digit that every chapter comes back to: (1, 64), a handwritten 3."""
+    return digits().x[3:4]
+
+
 def patches(
     images: Sequence[Tensor], size: int, count: int, generator: np.random.Generator
 ) -> Tensor:

@@ -60,7 +60,7 @@ def show(fig: Figure, alt: str) -> None:
 def picture(ax: Axes, x: Tensor, shape: tuple[int, int], title: str = "") -> None:
     """Draw a vector x (h * w,) as a grey picture of shape (h, w), zero is mid-grey."""
     limit = float(x.abs().max()) or 1.0
-    image = x.reshape(shape).detach().cpu()
+    image = x.reshape(shape).detach().numpy(force=True)
     ax.imshow(image, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
     ax.set(title=title, xticks=[], yticks=[])
     ax.grid(visible=False)
@@ -80,7 +80,7 @@ def filters(
     empty = -len(tiles) % columns
     tiles = pad(tiles, (0, 0, 0, 0, 0, empty), value=1.0).reshape(-1, columns, h + 1, w + 1)
     mosaic = tiles.permute(0, 2, 1, 3).reshape(-1, columns * (w + 1))
-    ax.imshow(mosaic, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+    ax.imshow(mosaic.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     ax.set_title(title)
     ax.set_axis_off()
 
