@@ -51,6 +51,7 @@ def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], cas
     for message, wrong in mistakes.items():
         if _equal(got, wrong(*_copies(case))):
             return message
+    got, expected = got.double(), expected.double()
     worst = int((got - expected).abs().argmax())
     return (
         f"your result is off by up to {(got - expected).abs().max():.3g}; the worst entry is "
@@ -85,4 +86,4 @@ def _copies(case: tuple) -> tuple:
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Return whether a and b have one shape and agree to rounding."""
-    return a.shape == b.shape and torch.allclose(a.to(b), b, rtol=1e-5, atol=1e-7)
+    return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-5, atol=1e-7)

@@ -99,5 +99,5 @@ def curves(
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence]) -> None:
-    """Display rows under headers as a table; floats are shown with three significant digits."""
-    display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt=".3g")))
+    """Display rows under headers as a table; floats are shown with four significant digits."""
+    display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt=".4g")))

@@ -1,0 +1,160 @@
+"""Checks of the exercises in the chapters: each knows a right answer and the likely mistakes.
+
+A check prints one line. It compares the student's function with a right one on fresh random
+cases; where they differ, it says which known mistake gives the same numbers.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_utils.built.ista import duality_gap, ista, lambda_max, shrink
+from course_utils.checks import Function, exercise
+
+
+def check_elastic_step(answer: Function) -> None:
+    """Check chapter 1, exercise 1: one step of ISTA for the elastic net."""
+
+    def step(z, x, Wd, lmbd, mu, L):
+        return shrink(z + ((x - z @ Wd.T) @ Wd - mu * z) / L, lmbd / L)
+
+    mistakes = {
+        "you shrink by λ; one step of length 1/L shrinks by λ/L": lambda z, x, Wd, lmbd, mu, L: (
+            shrink(z + ((x - z @ Wd.T) @ Wd - mu * z) / L, lmbd)
+        ),
+        "the gradient of (μ/2)‖z‖² is μ z, not 2 μ z: mind the factor ½": (
+            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, 2 * mu, L)
+        ),
+        "the gradient of ½‖x − Wd z‖² has no factor 2: mind the ½": (
+            lambda z, x, Wd, lmbd, mu, L: shrink(
+                z + (2 * (x - z @ Wd.T) @ Wd - mu * z) / L, lmbd / L
+            )
+        ),
+        "you go up the squared norm: μ z must be subtracted": (
+            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, -mu, L)
+        ),
+        "you go up the error: the sign of x − Wd z is turned": lambda z, x, Wd, lmbd, mu, L: shrink(
+            z - ((x - z @ Wd.T) @ Wd + mu * z) / L, lmbd / L
+        ),
+        "μ is missing: this is the step for λ‖z‖₁ alone": (
+            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, 0.0, L)
+        ),
+        "the gradient step is missing its factor 1/L": lambda z, x, Wd, lmbd, mu, L: shrink(
+            z + (x - z @ Wd.T) @ Wd - mu * z, lmbd / L
+        ),
+    }
+    cases = [(z, x, Wd, 0.1, mu, 9.0) for (x, z, Wd), mu in zip(_cases(0), (0.3, 1.1), strict=True)]
+    exercise(answer, step, mistakes, cases)
+
+
+def check_debias(answer: Function) -> None:
+    """Check chapter 1, exercise 2: fit the active coefficients again."""
+
+    def refit(on, x, Wd):
+        on = on.to(x)
+        gram = on[:, :, None] * (Wd.T @ Wd) * on[:, None, :]
+        return torch.linalg.solve(gram + torch.diag_embed(1 - on), on * (x @ Wd))
+
+    mistakes = {
+        "you fitted all filters: those that were zero must stay zero": (
+            lambda x, z, Wd: x @ torch.linalg.pinv(Wd).T
+        ),
+        "you fitted all filters and then erased some: fit the active ones only": (
+            lambda x, z, Wd: (z != 0) * (x @ torch.linalg.pinv(Wd).T)
+        ),
+        "negative coefficients are active, too: the support is z != 0": (
+            lambda x, z, Wd: refit(z > 0, x, Wd)
+        ),
+        "this is the correction alone: add it to z, or fit x and not the residual": (
+            lambda x, z, Wd: refit(z != 0, x - z @ Wd.T, Wd)
+        ),
+        "you took correlations for coefficients: filters are not orthogonal to each other": (
+            lambda x, z, Wd: (z != 0) * (x @ Wd)
+        ),
+        "you returned z itself: its coefficients are still too small": lambda x, z, Wd: z,
+    }
+    cases = [(x, ista(x, Wd, 0.3 * lambda_max(x, Wd), 50), Wd) for x, _, Wd in _cases(1)]
+    exercise(answer, lambda x, z, Wd: refit(z != 0, x, Wd), mistakes, cases)
+
+
+def check_safe_to_drop(answer: Function) -> None:
+    """Check chapter 1, exercise 3: the gap-safe rule."""
+
+    def rule(x, z, Wd, lmbd, s=None, radius=None, norms=None):
+        c = (x - z @ Wd.T) @ Wd
+        s = (lmbd / c.abs().amax(1, keepdim=True)).clamp(max=1) if s is None else s
+        gap = duality_gap(x, z, Wd, lmbd).unsqueeze(1)
+        radius = (2 * gap).sqrt() if radius is None else radius(gap)
+        norms = Wd.norm(dim=0) if norms is None else norms
+        return s * c.abs() + norms * radius < lmbd
+
+    mistakes = {
+        "these are the filters to keep: turn the comparison": lambda *a: ~rule(*a),
+        "u is the scaled residual s r; you used r itself": lambda *a: rule(*a, s=1.0),
+        "the 2 under the root is missing": lambda *a: rule(*a, radius=torch.sqrt),
+        "the root of 2 gap is missing": lambda *a: rule(*a, radius=lambda gap: 2 * gap),
+        "the radius counts in proportion to the filter's norm, which need not be 1 here": (
+            lambda *a: rule(*a, norms=1.0)
+        ),
+        "this drops what is zero now; it may become active later": (lambda x, z, Wd, lmbd: z == 0),
+        "the radius is missing: at this u, not the best one, |c| < λ proves nothing yet": (
+            lambda *a: rule(*a, radius=torch.zeros_like)
+        ),
+    }
+    cases = []
+    for x, _, Wd in _cases(2):
+        scaled = Wd * torch.linspace(0.4, 1.0, Wd.shape[1]).to(Wd)
+        lmbd = 0.5 * lambda_max(x, scaled)
+        cases += [(x, ista(x, scaled, lmbd, steps), scaled, lmbd) for steps in (3, 10, 40)]
+    exercise(answer, rule, mistakes, cases)
+
+
+def check_kkt_violation_nonneg(answer: Function) -> None:
+    """Check chapter 1, exercise 4: the certificate of non-negative codes."""
+
+    def each(x, z, Wd, lmbd, on=None):
+        c = (x - z @ Wd.T) @ Wd
+        on = z > 0 if on is None else on
+        return torch.where(on, (c - lmbd).abs(), (c - lmbd).clamp(min=0))
+
+    mistakes = {
+        "a resting unit with c < −λ is no breach: it may not become negative": (
+            lambda x, z, Wd, lmbd: torch.where(
+                z > 0,
+                ((x - z @ Wd.T) @ Wd - lmbd).abs(),
+                (((x - z @ Wd.T) @ Wd).abs() - lmbd).clamp(min=0),
+            ).amax(1)
+        ),
+        "the sign of the residual is turned: it is x − Wd z": (
+            lambda x, z, Wd, lmbd: each(z @ Wd.T - x, 0 * z, Wd, lmbd, on=z > 0).amax(1)
+        ),
+        "you took the sum over the units; the largest breach is asked for": (
+            lambda *a: each(*a).sum(1)
+        ),
+        "you took the mean over the units; the largest breach is asked for": (
+            lambda *a: each(*a).mean(1)
+        ),
+        "you looked at the active units only: a resting one may want to grow": (
+            lambda x, z, Wd, lmbd: (each(x, z, Wd, lmbd) * (z > 0)).amax(1)
+        ),
+        "a positive unit breaches also when c is below λ: take |c − λ| there": (
+            lambda x, z, Wd, lmbd: ((x - z @ Wd.T) @ Wd - lmbd).clamp(min=0).amax(1)
+        ),
+        "you took the largest over the batch: one number per row": (
+            lambda *a: each(*a).amax(1).max().expand(len(a[0]))
+        ),
+    }
+    cases = [(x, z.clamp(min=0), Wd, 0.2) for x, z, Wd in _cases(3)]
+    exercise(answer, lambda *a: each(*a).amax(1), mistakes, cases)
+
+
+def _cases(seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return problems (x, z, Wd) of two sizes, in float64, with unit-norm filters."""
+    generator = np.random.default_rng(seed)
+    cases = []
+    for B, n, m in ((2, 8, 12), (5, 20, 30)):
+        x, z, Wd = (
+            torch.from_numpy(generator.standard_normal(s)) for s in ((B, n), (B, m), (n, m))
+        )
+        cases.append((x, z * (z.abs() > 1), Wd / Wd.norm(dim=0)))
+    return cases
