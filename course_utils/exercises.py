@@ -144,7 +144,7 @@ def check_kkt_violation_nonneg(answer: Function) -> None:
             lambda *a: each(*a).amax(1).max().expand(len(a[0]))
         ),
     }
-    cases = [(x, z.clamp(min=0), Wd, 0.2) for x, z, Wd in _cases(3)]
+    cases = [(x, z.clamp(min=0), Wd, 0.2) for x, z, Wd in reversed(_cases(3))]
     exercise(answer, lambda *a: each(*a).amax(1), mistakes, cases)
 
 

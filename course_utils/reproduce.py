@@ -52,6 +52,34 @@ def ista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
     return figures, {"patches": Wd, "digits": strokes}
 
 
+LIVE = {"patches": 50_000, "m": 256, "lmbd": 2.0, "steps": 700, "steps_noise": 300}
+
+
+def ista_live_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    """Train what chapter 1 trains live, from one seed; return what its claims are about.
+
+    Figures: mean energy of the last 50 steps over that of the first 10; median orientation
+    selectivity of filters learned from photographs and from white noise; inked pixels of the
+    median stroke over those of the median digit. No weights.
+    """
+    images = [whiten(image) for image in natural_images().values()]
+    x = patches(images, 12, LIVE["patches"], np.random.default_rng(seed))
+    learn = (LIVE["m"], LIVE["lmbd"])
+    Wd, history = ista.learn_dictionary(x, *learn, LIVE["steps"], np.random.default_rng(seed))
+    x = torch.from_numpy(np.random.default_rng(seed + 1000).standard_normal((20_000, 144))).float()
+    specks, _ = ista.learn_dictionary(x, *learn, LIVE["steps_noise"], np.random.default_rng(seed))
+    x = digits().x
+    nonneg = {"prox": ista.shrink_nonneg, "project": ista.nonneg_unit_columns}
+    strokes, _ = ista.learn_dictionary(x, 64, 0.05, 1500, np.random.default_rng(seed), **nonneg)
+    ink = [(pixels > 0.2).sum(0).double().median().item() for pixels in (strokes, x.T)]
+    return {
+        "energy_ratio": history[-50:].mean() / history[:10].mean(),
+        "selectivity.photographs": ista.orientation_selectivity(Wd, 12).median().item(),
+        "selectivity.noise": ista.orientation_selectivity(specks, 12).median().item(),
+        "ink_ratio": ink[0] / ink[1],
+    }, {}
+
+
 def _figures(name: str, x, z, Wd, lmbd: float) -> dict[str, float]:
     error = (x - z @ Wd.T).square().sum() / x.square().sum()
     return {
@@ -62,7 +90,7 @@ def _figures(name: str, x, z, Wd, lmbd: float) -> dict[str, float]:
 
 
 # name: (run of one seed, its settings, seeds by default); weights are those of the first seed
-RUNS = {"ista": (ista_seed, ISTA, 3)}
+RUNS = {"ista": (ista_seed, ISTA, 3), "ista_live": (ista_live_seed, LIVE, 10)}
 
 
 def main(arguments: list[str]) -> int:
@@ -96,7 +124,7 @@ def reproduce(name: str, run: Callable, settings: dict, seeds: int, folder: Path
             figure["seconds"].append(seconds)
         header = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
         header |= {"commit": _commit(), "date": date.today().isoformat(), "machine": _machine()}
-        if seed == 0:
+        if seed == 0 and weights:
             arrays = {key: value.numpy().astype(np.float16) for key, value in weights.items()}
             _replace(
                 path.with_suffix(".npz"),

@@ -15,13 +15,14 @@ __all__ = [
     "fista_iterates",
     "fista",
     "shrink_nonneg",
-    "restarted_step",
-    "certified_codes",
-    "sparse_codes",
     "unit_columns",
     "dictionary_step",
     "learn_dictionary",
+    "orientation_selectivity",
     "nonneg_unit_columns",
+    "restarted_step",
+    "certified_codes",
+    "sparse_codes",
     "code_bits",
 ]
 
@@ -177,70 +178,6 @@ def shrink_nonneg(v: Tensor, theta: float | Tensor) -> Tensor:
     """Return max(0, v − theta), the proximal step of theta * Σᵢ zᵢ over z >= 0: a shifted ReLU."""
     return (v - theta).clamp(min=0)
 
-# %% ../../notebooks/01_ista.ipynb #sparse-codes-def
-def restarted_step(
-    state: tuple[Tensor, Tensor, Tensor], We_x: Tensor, S: Tensor, theta: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Take one step of FISTA on the state (z, y, t); a row whose momentum points uphill restarts.
-
-    z, y, We_x (B, m), t and theta (B, 1), S (m, m). O'Donoghue & Candès 2015, section 3.2.
-    """
-    z, y, t = state
-    last, z = z, shrink(torch.addmm(We_x, y, S), theta)
-    uphill = torch.linalg.vecdot(y - z, z - last).unsqueeze(1) > 0
-    t = t.masked_fill(uphill, 1.0)
-    t_next = (1 + (1 + 4 * t**2).sqrt()) / 2
-    return z, torch.lerp(last, z, 1 + (t - 1) / t_next), t_next
-
-# %% ../../notebooks/01_ista.ipynb #sparse-codes-rows-def
-def certified_codes(
-    x: Tensor, Wd: Tensor, lmbd: Tensor, gap: float, max_checks: int = 100
-) -> Tensor:
-    """Return codes (B, m), each row's duality gap at most gap times its energy; see sparse_codes.
-
-    A row leaves as soon as a check, every 10 steps, certifies it. lmbd (B, 1).
-    Raises RuntimeError if a row is not there after max_checks checks in float64.
-    """
-    L = lipschitz(Wd)
-    S = torch.eye(Wd.shape[1]).to(x) - Wd.T @ Wd / L
-    z = x.new_zeros(len(x), Wd.shape[1])
-    row, We_x, theta, found = torch.arange(len(x)), x @ Wd / L, lmbd / L, z.clone()
-    state = z, z, x.new_ones(len(x), 1)
-    for _ in range(max_checks):
-        for _ in range(10):
-            state = restarted_step(state, We_x, S, theta)
-        z = found[row] = state[0]
-        left = duality_gap(x, z, Wd, lmbd) > gap * energy(x, z, Wd, lmbd)
-        row, x, lmbd, We_x, theta = (v[left] for v in (row, x, lmbd, We_x, theta))
-        state = tuple(v[left] for v in state)
-        if not len(row):
-            return found
-    if x.dtype == torch.float64:
-        raise RuntimeError(f"{len(row)} rows are not within {gap} yet: ask for a larger gap")
-    found[row] = certified_codes(x.double(), Wd.double(), lmbd.double(), gap, 1000).to(found)
-    return found
-
-# %% ../../notebooks/01_ista.ipynb #sparse-codes
-def sparse_codes(
-    x: Tensor, Wd: Tensor, lmbd: float | Tensor, gap: float = 1e-4, chunk: int = 512
-) -> Tensor:
-    """Return the sparse codes (N, m) of many inputs x (N, n), with a certificate for each.
-
-    FISTA with restart on Wd (n, m), until the duality gap of a row is at most gap times its
-    energy; lmbd is a number or (N, 1). Works through chunks of rows that fit the processor's
-    cache; memory beside x and the codes does not grow with N. Rows that float32 cannot
-    certify are finished in float64. Raises ValueError on input that does not fit or gap <= 0.
-    """
-    guard(x, Wd, lmbd)
-    if not gap > 0:
-        raise ValueError(f"gap must be positive, but it is {gap}")
-    lmbd = torch.as_tensor(lmbd).to(x).expand(len(x), 1)
-    z = x.new_empty(len(x), Wd.shape[1])
-    parts = torch.arange(len(x)).split(chunk)
-    for rows in tqdm(parts, leave=False, delay=2, file=sys.stdout, unit="chunk"):
-        z[rows] = certified_codes(x[rows], Wd, lmbd[rows], gap)
-    return z
-
 # %% ../../notebooks/01_ista.ipynb #unit-columns-def
 def unit_columns(Wd: Tensor) -> Tensor:
     """Return Wd (n, m) with each column scaled to norm 1; a zero column stays zero."""
@@ -289,10 +226,86 @@ def learn_dictionary(
     )
     return Wd, history["energy"]
 
+# %% ../../notebooks/01_ista.ipynb #selectivity-def
+def orientation_selectivity(Wd: Tensor, size: int) -> Tensor:
+    """Return |Σ P(f) exp(2iθ_f)| / Σ P(f) for each column of Wd (size * size, m): (m,) in [0, 1].
+
+    P is the power spectrum of the filter as a size x size picture, θ_f the direction of f.
+    """
+    P = torch.fft.fft2(Wd.T.reshape(-1, size, size)).abs().square()
+    f = torch.fft.fftfreq(size)
+    angle = torch.atan2(f[:, None], f[None, :])
+    direction = torch.polar(torch.ones_like(angle), 2 * angle)
+    direction[0, 0] = 0  # a constant has no direction
+    return (P * direction).sum((1, 2)).abs() / P.sum((1, 2)).clamp(min=1e-30)
+
 # %% ../../notebooks/01_ista.ipynb #nonneg-columns-def
 def nonneg_unit_columns(Wd: Tensor) -> Tensor:
     """Return Wd (n, m) with its negative entries set to zero and each column scaled to norm 1."""
     return unit_columns(Wd.clamp(min=0))
+
+# %% ../../notebooks/01_ista.ipynb #sparse-codes-def
+def restarted_step(
+    state: tuple[Tensor, Tensor, Tensor], We_x: Tensor, S: Tensor, theta: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Take one step of FISTA on the state (z, y, t); a row whose momentum points uphill restarts.
+
+    z, y, We_x (B, m), t and theta (B, 1), S (m, m). O'Donoghue & Candès 2015, section 3.2.
+    """
+    z, y, t = state
+    last, z = z, shrink(torch.addmm(We_x, y, S), theta)
+    uphill = torch.linalg.vecdot(y - z, z - last).unsqueeze(1) > 0
+    t = t.masked_fill(uphill, 1.0)
+    t_next = (1 + (1 + 4 * t**2).sqrt()) / 2
+    return z, torch.lerp(last, z, 1 + (t - 1) / t_next), t_next
+
+# %% ../../notebooks/01_ista.ipynb #sparse-codes-rows-def
+def certified_codes(x: Tensor, Wd: Tensor, lmbd: Tensor, gap: float) -> Tensor:
+    """Return codes (B, m), each row's duality gap at most gap times its energy; see sparse_codes.
+
+    A row leaves as soon as a check, every 10 steps, certifies it. lmbd (B, 1). What 1,000 steps
+    in float32 do not certify goes on in float64. Raises RuntimeError after 20,000 steps there.
+    """
+    L = lipschitz(Wd)
+    S = torch.eye(Wd.shape[1]).to(x) - Wd.T @ Wd / L
+    z = x.new_zeros(len(x), Wd.shape[1])
+    row, We_x, theta, found = torch.arange(len(x)), x @ Wd / L, lmbd / L, z.clone()
+    state = z, z, x.new_ones(len(x), 1)
+    for _ in range(2000 if x.dtype == torch.float64 else 100):
+        for _ in range(10):
+            state = restarted_step(state, We_x, S, theta)
+        z = found[row] = state[0]
+        left = duality_gap(x, z, Wd, lmbd) > gap * energy(x, z, Wd, lmbd)
+        row, x, lmbd, We_x, theta = (v[left] for v in (row, x, lmbd, We_x, theta))
+        state = tuple(v[left] for v in state)
+        if not len(row):
+            return found
+    if x.dtype == torch.float64:
+        raise RuntimeError(f"{len(row)} rows are not within {gap} yet: ask for a larger gap")
+    found[row] = certified_codes(x.double(), Wd.double(), lmbd.double(), gap).to(found)
+    return found
+
+# %% ../../notebooks/01_ista.ipynb #sparse-codes
+def sparse_codes(
+    x: Tensor, Wd: Tensor, lmbd: float | Tensor, gap: float = 1e-4, chunk: int = 512
+) -> Tensor:
+    """Return the sparse codes (N, m) of many inputs x (N, n), with a certificate for each.
+
+    FISTA with restart on Wd (n, m), until the duality gap of a row is at most gap times its
+    energy; lmbd is a number or (N, 1). Works through chunks of rows that fit the processor's
+    cache; memory beside x and the codes does not grow with N. Rows that float32 cannot
+    certify are finished in float64. Raises ValueError on input that does not fit, and if gap
+    or lmbd is not positive.
+    """
+    guard(x, Wd, lmbd)
+    lmbd = torch.as_tensor(lmbd).to(x).expand(len(x), 1)
+    if not (gap > 0 and (lmbd > 0).all()):
+        raise ValueError("gap and lmbd must be positive: without a price no code is sparse")
+    z = x.new_empty(len(x), Wd.shape[1])
+    parts = torch.arange(len(x)).split(chunk)
+    for rows in tqdm(parts, leave=False, delay=2, file=sys.stdout, unit="chunk"):
+        z[rows] = certified_codes(x[rows], Wd, lmbd[rows], gap)
+    return z
 
 # %% ../../notebooks/01_ista.ipynb #bits-def
 def code_bits(z: Tensor, step: float) -> Tensor:

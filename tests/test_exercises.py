@@ -1,0 +1,185 @@
+"""The checks of exercises: solutions pass, stubs are told so, each planted mistake is named."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from course_utils import exercises
+from course_utils.built.ista import duality_gap, shrink
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+SOLUTION = re.compile(r"<summary>Solution</summary>\s*```python\n(.*?)```", re.DOTALL)
+STUB = re.compile(r"^def (\w+)\(", re.MULTILINE)
+CHECKS = [name for name in dir(exercises) if name.startswith("check_")]
+
+
+def cells(kind: str) -> list[str]:
+    notebooks = [nbformat.read(path, 4) for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    return [cell.source for nb in notebooks for cell in nb.cells if cell.cell_type == kind]
+
+
+def defined(source: str, name: str):
+    """Run the source of a solution or stub and return the function it defines."""
+    scope = {"torch": torch, "shrink": shrink, "duality_gap": duality_gap}
+    exec(source, scope)  # noqa: S102 - what our own notebooks hold
+    return scope[name]
+
+
+def verdict(check: str, answer, capsys) -> str:
+    getattr(exercises, check)(answer)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_unfolding_solution_of_the_notebook_passes(check, capsys):
+    name = check.removeprefix("check_")
+    solutions = [s for text in cells("markdown") for s in SOLUTION.findall(text)]
+    mine = [s for s in solutions if STUB.search(s).group(1) == name]
+    assert len(mine) == 1
+    assert verdict(check, defined(mine[0], name), capsys).startswith("✓ right in all")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_stub_of_the_notebook_is_told_that_it_is_not_written_yet(check, capsys):
+    name = check.removeprefix("check_")
+    stubs = [s for s in cells("code") if f"def {name}(" in s and "NotImplementedError" in s]
+    assert len(stubs) == 1
+    assert verdict(check, defined(stubs[0], name), capsys).startswith("○ not written yet: ")
+
+
+def elastic(threshold=None, mu_times=1.0, error_times=1.0, step=None):
+    """Return an elastic step as a student might write it, with what is planted in it."""
+
+    def answer(z, x, Wd, lmbd, mu, L):
+        slope = -error_times * torch.einsum("bn,nm->bm", x - z @ Wd.T, Wd) + mu_times * mu * z
+        theta = lmbd / L if threshold is None else threshold(lmbd, L)
+        v = z - slope * (1 / L if step is None else step)
+        return torch.sign(v) * torch.clamp(torch.abs(v) - theta, min=0)
+
+    return answer
+
+
+def residual_correlation(x, z, Wd):
+    return torch.einsum("bn,nm->bm", x - torch.einsum("nm,bm->bn", Wd, z), Wd)
+
+
+def lstsq(x, z, Wd, support):
+    """Fit the supported coefficients row by row with a library's least squares."""
+    out = torch.zeros_like(z)
+    for b, on in enumerate(support):
+        out[b, on] = torch.linalg.lstsq(Wd[:, on], x[b]).solution
+    return out
+
+
+def drop(x, z, Wd, lmbd, root=True, two=2.0, scaled=True, norms=True):
+    c = residual_correlation(x, z, Wd).abs()
+    s = torch.minimum(torch.ones(len(x), 1).to(x), lmbd / c.max(1, keepdim=True).values)
+    radius = two * duality_gap(x, z, Wd, lmbd)[:, None]
+    radius = radius**0.5 if root else radius
+    size = Wd.square().sum(0).sqrt() if norms else 1
+    return (s if scaled else 1) * c + size * radius < lmbd
+
+
+def breach(x, z, Wd, lmbd):
+    c = residual_correlation(x, z, Wd)
+    return torch.stack([(c - lmbd), (lmbd - c) * (z > 0)]).clamp(min=0).amax(0)
+
+
+RIGHT = [
+    ("check_elastic_step", elastic()),
+    ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
+    ("check_safe_to_drop", drop),
+    ("check_kkt_violation_nonneg", lambda *a: breach(*a).max(1).values),
+]
+PLANTED = [
+    ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
+    ("check_elastic_step", elastic(mu_times=2), "is μ z, not 2 μ z"),
+    ("check_elastic_step", elastic(error_times=2), "has no factor 2"),
+    ("check_elastic_step", elastic(mu_times=-1), "up the squared norm"),
+    ("check_elastic_step", elastic(error_times=-1), "up the error"),
+    ("check_elastic_step", elastic(mu_times=0), "μ is missing"),
+    ("check_elastic_step", elastic(step=1.0), "missing its factor 1/L"),
+    ("check_elastic_step", lambda z, x, Wd, lmbd, mu, L: z @ Wd, "raised RuntimeError"),
+    ("check_debias", lambda x, z, Wd: x @ torch.linalg.pinv(Wd.T), "fitted all filters: those"),
+    (
+        "check_debias",
+        lambda x, z, Wd: torch.where(z != 0, x @ torch.linalg.pinv(Wd.T), 0.0),
+        "then erased some",
+    ),
+    ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z > 0), "negative coefficients are active"),
+    (
+        "check_debias",
+        lambda x, z, Wd: lstsq(x - z @ Wd.T, z, Wd, z != 0),
+        "this is the correction alone",
+    ),
+    ("check_debias", lambda x, z, Wd: x @ Wd * (z != 0), "correlations for coefficients"),
+    ("check_debias", lambda x, z, Wd: z.clone(), "you returned z itself"),
+    ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0).T, "the shape is"),
+    ("check_safe_to_drop", lambda *a: ~drop(*a), "turn the comparison"),
+    ("check_safe_to_drop", lambda *a: drop(*a, scaled=False), "u is the scaled residual"),
+    ("check_safe_to_drop", lambda *a: drop(*a, two=1), "the 2 under the root is missing"),
+    ("check_safe_to_drop", lambda *a: drop(*a, root=False), "the root of 2 gap is missing"),
+    ("check_safe_to_drop", lambda *a: drop(*a, norms=False), "in proportion to the filter's norm"),
+    ("check_safe_to_drop", lambda x, z, Wd, lmbd: z == 0, "may become active later"),
+    ("check_safe_to_drop", lambda *a: drop(*a, two=0.0), "the radius is missing"),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: torch.where(
+            z > 0,
+            (residual_correlation(x, z, Wd) - lmbd).abs(),
+            (residual_correlation(x, z, Wd).abs() - lmbd).clamp(min=0),
+        ).amax(1),
+        "it may not become negative",
+    ),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: torch.where(
+            z > 0,
+            (-residual_correlation(x, z, Wd) - lmbd).abs(),
+            (-residual_correlation(x, z, Wd) - lmbd).clamp(min=0),
+        ).amax(1),
+        "sign of the residual is turned",
+    ),
+    ("check_kkt_violation_nonneg", lambda *a: breach(*a).sum(1), "you took the sum"),
+    ("check_kkt_violation_nonneg", lambda *a: breach(*a).mean(1), "you took the mean"),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: (breach(x, z, Wd, lmbd) * (z > 0)).amax(1),
+        "the active units only",
+    ),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: (residual_correlation(x, z, Wd) - lmbd).clamp(min=0).amax(1),
+        "take |c − λ| there",
+    ),
+    (
+        "check_kkt_violation_nonneg",
+        lambda *a: breach(*a).max() * torch.ones(len(a[0])).double(),
+        "one number per row",
+    ),
+    ("check_kkt_violation_nonneg", lambda *a: None, "is the `return` missing"),
+    ("check_kkt_violation_nonneg", lambda *a: 0.0, "returned a float"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_a_right_answer_written_another_way_passes(check, answer, capsys):
+    assert verdict(check, answer, capsys).startswith("✓ right in all")
+
+
+@pytest.mark.parametrize(("check", "answer", "message"), PLANTED)
+def test_a_planted_mistake_is_named(check, answer, message, capsys):
+    said = verdict(check, answer, capsys)
+    assert said.startswith("✗")
+    assert message in said
+
+
+def test_every_known_mistake_is_planted_here():
+    source = Path(exercises.__file__).read_text(encoding="utf-8")
+    known = re.findall(r'^        "([^"]+)": ', source, re.MULTILINE)
+    assert len(known) >= 25
+    for message in known:
+        assert any(part in message for _, _, part in PLANTED), message

@@ -1,0 +1,134 @@
+"""Claims, checks, figures and the training loop: what they print, show and refuse."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from course_utils import plots
+from course_utils.checks import claim, exercise
+from course_utils.training import fit, minibatches
+
+
+def test_a_claim_that_holds_is_printed_and_one_that_fails_raises(capsys):
+    claim(True, "two is even")
+    assert capsys.readouterr().out == "✓ two is even\n"
+    with pytest.raises(AssertionError, match="✗ three is even"):
+        claim(False, "three is even")
+
+
+def test_a_claim_on_tensors_and_arrays_is_judged_by_their_truth():
+    claim(torch.tensor(True), "a tensor")
+    with pytest.raises(AssertionError):
+        claim(np.bool_(False), "an array")
+
+
+DOUBLE = [(torch.tensor([1.0, 2.0]),), (torch.tensor([3.0]),)]
+
+
+def say(answer, capsys) -> str:
+    mistakes = {"you added two": lambda x: x + 2}
+    exercise(answer, lambda x: 2 * x, mistakes, DOUBLE)
+    return capsys.readouterr().out
+
+
+def change(x):
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: x + x, "✓ right in all 2 cases"),
+        (lambda x: x + 2, "✗ case 1: you added two"),
+        (lambda x: 2.5 * x, "✗ case 1: your result is off by up to 1; the worst entry is 5"),
+        (lambda x: x[:1] * 2, "✗ case 1: the shape is (1,) and should be (2,)"),
+        (lambda x: x / 0, "✗ case 1: the result holds nan or infinite entries"),
+        (lambda x: None, "✗ case 1: your function returned None"),
+        (lambda x: [2, 4], "✗ case 1: your function returned a list, not a tensor"),
+        (lambda x: 1 / 0, "✗ case 1: your function raised ZeroDivisionError"),
+        (lambda: 0, "✗ case 1: your function raised TypeError"),
+        (change, "✗ case 1: your function changed its inputs in place"),
+    ],
+)
+def test_an_exercise_says_what_is_wrong(answer, said, capsys):
+    assert say(answer, capsys).startswith(said)
+
+
+def test_an_exercise_that_is_not_written_is_no_fault(capsys):
+    def stub(x):
+        raise NotImplementedError("double it")
+
+    assert say(stub, capsys) == "○ not written yet: double it\n"
+
+
+def test_a_figure_is_shown_with_its_sentence_as_text_and_as_alt_and_then_closed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda data, **more: shown.append((data, more)))
+    fig, (ax,) = plots.figure()
+    plots.curves(ax, {"a": [1, 2], "b": [2, 1]}, xlabel="k")
+    plots.show(fig, "Two lines cross.")
+    ((data, more),) = shown
+    assert data["text/plain"] == more["metadata"]["image/png"]["alt"] == "Two lines cross."
+    assert data["image/png"].startswith("iVBOR")
+    assert not plt.get_fignums()
+
+
+def test_a_figure_without_a_sentence_is_refused():
+    fig, _ = plots.figure()
+    with pytest.raises(ValueError, match="needs a sentence"):
+        plots.show(fig, " ")
+    plt.close(fig)
+
+
+def test_filters_stand_in_reading_order_each_on_its_own_scale():
+    fig, (ax,) = plots.figure()
+    Wd = torch.stack([torch.eye(3).flatten(), -5 * torch.eye(3).flatten(), torch.zeros(9)], 1)
+    plots.filters(ax, Wd, (3, 3), columns=2)
+    mosaic = ax.images[0].get_array()
+    assert mosaic.shape == (8, 8)  # two rows and columns of 3 x 3, each with a white line
+    assert np.array_equal(mosaic[:3, :3], np.eye(3))
+    assert np.array_equal(mosaic[:3, 4:7], -np.eye(3))
+    assert np.array_equal(mosaic[4:7, :3], np.zeros((3, 3)))
+    assert (mosaic[4:7, 4:] == 1).all()  # nothing there: paper
+    plt.close(fig)
+
+
+def test_a_picture_has_zero_in_the_middle_of_its_greys():
+    fig, (ax,) = plots.figure()
+    plots.picture(ax, torch.tensor([0.0, -3, 1, 2]), (2, 2))
+    assert ax.images[0].get_clim() == (-3, 3)
+    plt.close(fig)
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone():
+    before = dict(plt.rcParams)
+    fig, (ax,) = plots.figure()
+    plots.curves(ax, {"a": [1, 2]})
+    plt.close(fig)
+    assert dict(plt.rcParams) == before
+
+
+def test_a_pass_of_minibatches_shows_each_example_at_most_once_and_passes_differ():
+    batches = minibatches(10, 3, np.random.default_rng(0))
+    first, second = (torch.cat([next(batches) for _ in range(3)]) for _ in range(2))
+    assert len(first.unique()) == len(second.unique()) == 9
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("size", [0, 11])
+def test_a_minibatch_larger_than_the_data_is_refused(size):
+    with pytest.raises(ValueError, match="cannot be drawn from 10"):
+        next(minibatches(10, size, np.random.default_rng(0)))
+
+
+def test_fit_hands_the_state_on_and_keeps_the_history():
+    state, history = fit(lambda s, b: (s + b, {"sum": s + b}), 0, iter([1, 2, 3, 4]), 3)
+    assert state == 6
+    assert history["sum"].tolist() == [1, 3, 6]
+
+
+def test_fit_stops_at_the_first_figure_that_is_not_finite():
+    with pytest.raises(FloatingPointError, match="step 1: loss is nan"):
+        fit(lambda s, b: (s, {"loss": b}), 0, iter([1.0, float("nan"), 2.0]), 3)

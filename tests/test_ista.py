@@ -1,0 +1,200 @@
+"""What chapter 1 built: right against scikit-learn and brute force, and clear about bad input."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import sparse_encode
+
+from course_utils.built import ista
+from course_utils.data import digits, natural_images, patches, weights, whiten
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """1,000 whitened patches and the stored filters, in float64."""
+    images = [whiten(image) for image in natural_images().values()]
+    x = patches(images, 12, 1000, np.random.default_rng(7)).double()
+    return x, ista.unit_columns(weights("ista")["patches"].double())
+
+
+@pytest.fixture
+def small():
+    """Inputs (4, 6) and unit filters (6, 9), in float64."""
+    generator = np.random.default_rng(0)
+    x, Wd = (torch.from_numpy(generator.standard_normal(s)) for s in ((4, 6), (6, 9)))
+    return x, ista.unit_columns(Wd)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.3])
+def test_energies_equal_those_of_scikit_learn_on_1000_patches(photographs, fraction):
+    x, Wd = photographs
+    lmbd = fraction * ista.lambda_max(x, Wd).median().item()
+    z = ista.sparse_codes(x, Wd, lmbd, gap=1e-11)
+    E = ista.energy(x, z, Wd, lmbd)
+    theirs = sparse_encode(
+        x.numpy(), Wd.T.numpy(), algorithm="lasso_cd", alpha=lmbd, max_iter=100_000
+    )
+    assert torch.allclose(E, ista.energy(x, torch.from_numpy(theirs), Wd, lmbd), rtol=1e-9, atol=0)
+    assert (ista.duality_gap(x, z, Wd, lmbd) <= 1e-10 * E).all()
+
+
+def test_plain_fista_reaches_the_same_codes_as_the_fast_coder(photographs):
+    x, Wd = photographs[0][:50], photographs[1]
+    lmbd = 0.1 * ista.lambda_max(x, Wd)
+    slow, fast = ista.fista(x, Wd, lmbd, 5000), ista.sparse_codes(x, Wd, lmbd, gap=1e-12)
+    assert torch.allclose(slow, fast, atol=1e-4)
+
+
+def test_float32_codes_carry_the_certificate_that_was_asked_for(photographs):
+    x, Wd = (tensor.float() for tensor in photographs)
+    for fraction in (0.01, 0.1, 0.5):
+        lmbd = fraction * ista.lambda_max(x, Wd)
+        z = ista.sparse_codes(x, Wd, lmbd, gap=1e-4)
+        x64, z64, Wd64, lmbd64 = (tensor.double() for tensor in (x, z, Wd, lmbd))
+        gap = ista.duality_gap(x64, z64, Wd64, lmbd64) / ista.energy(x64, z64, Wd64, lmbd64)
+        assert z.dtype == torch.float32
+        assert gap.max() < 1.1e-4
+
+
+def test_chunks_do_not_change_codes_and_an_empty_batch_is_fine(small):
+    x, Wd = small
+    whole, parts = (ista.sparse_codes(x, Wd, 0.1, gap=1e-9, chunk=size) for size in (4, 3))
+    assert torch.allclose(whole, parts, atol=1e-12)
+    assert ista.sparse_codes(x[:0], Wd, 0.1).shape == (0, 9)
+
+
+def test_a_zero_input_gets_a_zero_code(small):
+    x, Wd = torch.zeros_like(small[0]), small[1]
+    assert (ista.sparse_codes(x, Wd, 0.1) == 0).all()
+    assert (ista.duality_gap(x, torch.zeros(4, 9).to(x), Wd, 0.1) == 0).all()
+
+
+def test_a_certificate_out_of_reach_is_said(small):
+    x, Wd = small
+    with pytest.raises(RuntimeError, match="ask for a larger gap"):
+        ista.sparse_codes(x, Wd, 0.1, gap=1e-300)
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.3, 2.0])
+def test_both_shrinks_find_the_lowest_point_of_a_fine_grid(theta):
+    v, grid = torch.linspace(-3, 3, 61).double(), torch.linspace(-4, 4, 8001).double()
+    cost = 0.5 * (v[:, None] - grid) ** 2 + theta * grid.abs()
+    assert torch.allclose(grid[cost.argmin(1)], ista.shrink(v, theta), atol=1e-3)
+    cost[:, grid < 0] = torch.inf
+    assert torch.allclose(grid[cost.argmin(1)], ista.shrink_nonneg(v, theta), atol=1e-3)
+
+
+def test_energy_is_its_formula_written_out(small):
+    x, Wd = small
+    z = torch.from_numpy(np.random.default_rng(1).standard_normal((4, 9)))
+    for b in range(4):
+        rest = x[b].numpy() - Wd.numpy() @ z[b].numpy()
+        by_hand = 0.5 * (rest**2).sum() + 0.3 * np.abs(z[b].numpy()).sum()
+        assert ista.energy(x, z, Wd, 0.3)[b].item() == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_lipschitz_is_the_squared_spectral_norm_for_tall_and_wide(small):
+    Wd = small[1]
+    for matrix in (Wd, Wd.T):
+        assert ista.lipschitz(matrix) == pytest.approx(np.linalg.norm(matrix.numpy(), 2) ** 2)
+
+
+def test_a_lambda_per_row_is_as_good_as_row_by_row(small):
+    x, Wd = small
+    lmbd = torch.tensor([[0.05], [0.1], [0.2], [0.4]]).double()
+    together = ista.fista(x, Wd, lmbd, 50)
+    alone = torch.cat([ista.fista(x[b : b + 1], Wd, lmbd[b].item(), 50) for b in range(4)])
+    assert torch.allclose(together, alone, atol=1e-12)
+
+
+def test_the_certificates_see_a_code_that_is_not_finished(small):
+    x, Wd = small
+    z = ista.sparse_codes(x, Wd, 0.2, gap=1e-12)
+    assert (ista.kkt_violation(x, z, Wd, 0.2) < 1e-5).all()
+    off = z + 0.01
+    assert (ista.kkt_violation(x, off, Wd, 0.2) > 1e-3).all()
+    above = ista.energy(x, off, Wd, 0.2) - ista.energy(x, z, Wd, 0.2)
+    assert (ista.duality_gap(x, off, Wd, 0.2) >= above).all()
+
+
+def test_ista_never_rises_and_both_stay_under_their_bounds(photographs):
+    x, Wd = photographs[0][:100], photographs[1]
+    lmbd, L = 0.05 * ista.lambda_max(x, Wd), ista.lipschitz(Wd)
+    z_star = ista.sparse_codes(x, Wd, lmbd, gap=1e-12)
+    size, best = z_star.square().sum(1), ista.energy(x, z_star, Wd, lmbd)
+    k = torch.arange(1, 201).double().unsqueeze(1)
+    for iterates, bound in [
+        (ista.ista_iterates, L * size / (2 * k)),
+        (ista.fista_iterates, 2 * L * size / (k + 1) ** 2),
+    ]:
+        path = islice(iterates(x, Wd, lmbd), 1, 201)
+        above = torch.stack([ista.energy(x, z, Wd, lmbd) for z in path]) - best
+        assert (above <= bound).all()
+        if iterates is ista.ista_iterates:
+            assert (above.diff(dim=0) <= 1e-12 * best).all()
+
+
+def test_learning_lowers_the_energy_and_keeps_unit_columns():
+    x = digits().x
+    Wd, history = ista.learn_dictionary(
+        x, 32, 0.1, 150, np.random.default_rng(0), ista.shrink_nonneg, ista.nonneg_unit_columns
+    )
+    assert history[-10:].mean() < 0.7 * history[:5].mean()
+    assert (Wd >= 0).all()
+    assert torch.allclose(Wd.norm(dim=0), torch.ones(32), atol=1e-5)
+
+
+def test_a_dictionary_step_without_any_active_code_changes_nothing(small):
+    x, Wd = small
+    same, _ = ista.dictionary_step(Wd, x, 1e6)
+    assert torch.allclose(same, Wd)
+
+
+def test_code_bits_counts_a_code_by_hand():
+    z = torch.tensor([[0.0, 0, 0, 0], [1, 0, 0, 0], [1, 2, 0, 0]])
+    entropy = -(2 / 3 * np.log2(2 / 3) + 1 / 3 * np.log2(1 / 3))  # the values 1, 1 and 2
+    by_hand = [np.log2(5) + np.log2(ways) + k * entropy for k, ways in ((0, 1), (1, 4), (2, 6))]
+    assert ista.code_bits(z, 1.0).tolist() == pytest.approx(by_hand, rel=1e-5)
+    assert ista.code_bits(torch.zeros(2, 4), 1.0).tolist() == pytest.approx([np.log2(5)] * 2)
+
+
+def test_orientation_selectivity_tells_a_grating_from_a_spot():
+    rows = torch.arange(12.0)
+    grating = (rows[None, :] * 2 * torch.pi / 4).cos().expand(12, 12)
+    spot = torch.zeros(12, 12)
+    spot[6, 6] = 1
+    selectivity = ista.orientation_selectivity(torch.stack([grating, spot], 2).reshape(144, 2), 12)
+    assert selectivity[0] > 0.99
+    assert selectivity[1] < 0.1
+
+
+BAD = {
+    "x must be (B, n)": lambda x, Wd: (x[0], Wd, 0.1),
+    "and Wd (6, 9)": lambda x, Wd: (x[:, :5], Wd, 0.1),
+    "find the nan or inf": lambda x, Wd: (x.fill_(torch.nan), Wd, 0.1),
+    "not negative": lambda x, Wd: (x, Wd, -0.1),
+    "finite": lambda x, Wd: (x, Wd, float("nan")),
+    "lmbd must be a number or (4, 1)": lambda x, Wd: (x, Wd, torch.ones(4)),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+@pytest.mark.parametrize("solver", ["ista", "fista", "sparse_codes"])
+def test_bad_input_gets_one_clear_sentence(small, message, solver):
+    x, Wd, lmbd = BAD[message](*small)
+    arguments = () if solver == "sparse_codes" else (5,)
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is compared below
+        getattr(ista, solver)(x, Wd, lmbd, *arguments)
+    assert message in str(error.value)
+
+
+def test_other_bad_arguments_are_refused(small):
+    x, Wd = small
+    with pytest.raises(ValueError, match="gap and lmbd must be positive"):
+        ista.sparse_codes(x, Wd, 0.1, gap=0)
+    with pytest.raises(ValueError, match="step must be positive"):
+        ista.code_bits(x, 0)
+    with pytest.raises(ValueError, match="minibatch of 256"):
+        ista.learn_dictionary(x, 9, 0.1, 1, np.random.default_rng(0))

@@ -1,0 +1,96 @@
+"""Full-size runs: stored seed by seed, gone on with, never half written."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import reproduce
+from course_utils.built import ista
+from course_utils.data import results, weights
+
+
+def run(seed):
+    return {"error": seed + 0.5}, {"Wd": torch.full((2, 2), float(seed))}
+
+
+def stored(folder):
+    return json.loads((folder / "toy.json").read_text(encoding="utf-8"))
+
+
+def test_seeds_are_stored_in_order_with_the_weights_of_the_first(tmp_path):
+    reproduce.reproduce("toy", run, {"m": 2}, 2, tmp_path)
+    assert stored(tmp_path)["settings"] == {"m": 2, "seeds": [0, 1]}
+    assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5]
+    assert len(stored(tmp_path)["figures"]["error"]["seconds"]) == 2
+    assert np.load(tmp_path / "toy.npz")["Wd"].tolist() == [[0, 0], [0, 0]]
+
+
+def test_a_stopped_run_goes_on_with_the_seed_that_is_missing(tmp_path):
+    def stops(seed):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return run(seed)
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce("toy", stops, {"m": 2}, 3, tmp_path)
+    assert stored(tmp_path)["settings"]["seeds"] == [0]
+    ran = []
+    reproduce.reproduce("toy", lambda s: ran.append(s) or run(s), {"m": 2}, 3, tmp_path)
+    assert ran == [1, 2]
+    assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
+
+
+def test_other_settings_begin_anew(tmp_path):
+    reproduce.reproduce("toy", run, {"m": 2}, 2, tmp_path)
+    reproduce.reproduce("toy", run, {"m": 3}, 1, tmp_path)
+    assert stored(tmp_path)["settings"] == {"m": 3, "seeds": [0]}
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
+    path = tmp_path / "toy.json"
+    path.write_text("old", encoding="utf-8")
+
+    def breaks(file):
+        file.write(b"new, but")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        reproduce._replace(path, breaks)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["toy.json"]
+
+
+@pytest.mark.parametrize("name", ["ista", "ista_live"])
+def test_what_is_stored_has_one_value_per_seed_and_the_settings_of_the_code(name):
+    held = results(name)
+    assert held["name"] == name
+    assert {**held["settings"], "seeds": None} == {**reproduce.RUNS[name][1], "seeds": None}
+    for figure in held["figures"].values():
+        assert len(figure["values"]) == len(figure["seconds"]) == len(held["settings"]["seeds"])
+
+
+def test_the_stored_filters_are_unit_columns_and_code_as_well_as_was_noted():
+    Wd = weights("ista")["patches"]
+    assert torch.allclose(Wd.norm(dim=0), torch.ones(256), atol=1e-3)
+    strokes, noted = weights("ista")["digits"], results("ista")["figures"]["energy.digits"]
+    x = reproduce.digits().x
+    z = ista.fista(x, strokes, 0.05, 1000, prox=ista.shrink_nonneg)
+    E = ista.energy(x, z, strokes, 0.05).mean().item()
+    assert pytest.approx(noted["values"][0], rel=5e-3) == E  # weights are stored in float16
+
+
+def test_the_live_claims_of_chapter_1_hold_for_ten_seeds():
+    figures = {name: f["values"] for name, f in results("ista_live")["figures"].items()}
+    assert len(figures["energy_ratio"]) >= 10
+    assert max(figures["energy_ratio"]) < 0.8
+    assert min(figures["selectivity.photographs"]) > 0.6
+    assert max(figures["selectivity.noise"]) < 0.3
+    assert max(figures["ink_ratio"]) < 0.5
+
+
+def test_an_unknown_run_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        reproduce.main(["nosuch"])
+    assert "nosuch" in capsys.readouterr().err
