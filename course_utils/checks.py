@@ -51,6 +51,9 @@ def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], cas
     for message, wrong in mistakes.items():
         if _equal(got, wrong(*_copies(case))):
             return message
+    if expected.dtype == torch.bool:
+        many, few = (got.bool() & ~expected).sum(), (expected & ~got.bool()).sum()
+        return f"{many} entries are True and should be False, {few} the other way round"
     got, expected = got.double(), expected.double()
     worst = int((got - expected).abs().argmax())
     return (

@@ -39,6 +39,17 @@ def check_elastic_step(answer: Function) -> None:
         "μ is missing: this is the step for λ‖z‖₁ alone": (
             lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, 0.0, L)
         ),
+        "the gradient of (μ/2)‖z‖² is μ z, not half of it": (
+            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, mu / 2, L)
+        ),
+        "μ z is part of the gradient: it is divided by L, too": (
+            lambda z, x, Wd, lmbd, mu, L: shrink(z + (x - z @ Wd.T) @ Wd / L - mu * z, lmbd / L)
+        ),
+        "this converges too, but L already contains μ: put −μ z into the gradient": (
+            lambda z, x, Wd, lmbd, mu, L: (
+                shrink(z + (x - z @ Wd.T) @ Wd / L, lmbd / L) / (1 + mu / L)
+            )
+        ),
         "the gradient step is missing its factor 1/L": lambda z, x, Wd, lmbd, mu, L: shrink(
             z + (x - z @ Wd.T) @ Wd - mu * z, lmbd / L
         ),
@@ -82,7 +93,7 @@ def check_safe_to_drop(answer: Function) -> None:
 
     def rule(x, z, Wd, lmbd, s=None, radius=None, norms=None):
         c = (x - z @ Wd.T) @ Wd
-        s = (lmbd / c.abs().amax(1, keepdim=True)).clamp(max=1) if s is None else s
+        s = _scale(x, z, Wd, lmbd) if s is None else s
         gap = duality_gap(x, z, Wd, lmbd).unsqueeze(1)
         radius = (2 * gap).sqrt() if radius is None else radius(gap)
         norms = Wd.norm(dim=0) if norms is None else norms
@@ -95,6 +106,14 @@ def check_safe_to_drop(answer: Function) -> None:
         "the root of 2 gap is missing": lambda *a: rule(*a, radius=lambda gap: 2 * gap),
         "the radius counts in proportion to the filter's norm, which need not be 1 here": (
             lambda *a: rule(*a, norms=1.0)
+        ),
+        "the correlation counts by its size: take |c|": lambda x, z, Wd, lmbd: (
+            _scale(x, z, Wd, lmbd) * ((x - z @ Wd.T) @ Wd)
+            + Wd.norm(dim=0) * (2 * duality_gap(x, z, Wd, lmbd)).sqrt().unsqueeze(1)
+            < lmbd
+        ),
+        "each row has its own s: you took one for the whole batch": (
+            lambda *a: rule(*a, s=_scale(*a).min())
         ),
         "this drops what is zero now; it may become active later": (lambda x, z, Wd, lmbd: z == 0),
         "the radius is missing: at this u, not the best one, |c| < λ proves nothing yet": (
@@ -140,12 +159,28 @@ def check_kkt_violation_nonneg(answer: Function) -> None:
         "a positive unit breaches also when c is below λ: take |c − λ| there": (
             lambda x, z, Wd, lmbd: ((x - z @ Wd.T) @ Wd - lmbd).clamp(min=0).amax(1)
         ),
+        "a resting unit with c < λ is content: only c > λ is a breach": (
+            lambda x, z, Wd, lmbd: ((x - z @ Wd.T) @ Wd - lmbd).abs().amax(1)
+        ),
+        "λ is missing for the resting units: c − λ is what counts": lambda x, z, Wd, lmbd: (
+            torch.where(
+                z > 0,
+                ((x - z @ Wd.T) @ Wd - lmbd).abs(),
+                ((x - z @ Wd.T) @ Wd).clamp(min=0),
+            ).amax(1)
+        ),
         "you took the largest over the batch: one number per row": (
             lambda *a: each(*a).amax(1).max().expand(len(a[0]))
         ),
     }
     cases = [(x, z.clamp(min=0), Wd, 0.2) for x, z, Wd in reversed(_cases(3))]
     exercise(answer, lambda *a: each(*a).amax(1), mistakes, cases)
+
+
+def _scale(x: Tensor, z: Tensor, Wd: Tensor, lmbd: Tensor) -> Tensor:
+    """Return the s of each row that makes s r a dual point: (B, 1)."""
+    c = (x - z @ Wd.T) @ Wd
+    return (lmbd / c.abs().amax(1, keepdim=True)).clamp(max=1)
 
 
 def _cases(seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -52,7 +52,7 @@ def ista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
     return figures, {"patches": Wd, "digits": strokes}
 
 
-LIVE = {"patches": 50_000, "m": 256, "lmbd": 2.0, "steps": 700, "steps_noise": 300}
+LIVE = {"patches": 50_000, "m": 256, "lmbd": 2.0, "steps": 600}
 
 
 def ista_live_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
@@ -66,8 +66,8 @@ def ista_live_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]
     x = patches(images, 12, LIVE["patches"], np.random.default_rng(seed))
     learn = (LIVE["m"], LIVE["lmbd"])
     Wd, history = ista.learn_dictionary(x, *learn, LIVE["steps"], np.random.default_rng(seed))
-    x = torch.from_numpy(np.random.default_rng(seed + 1000).standard_normal((20_000, 144))).float()
-    specks, _ = ista.learn_dictionary(x, *learn, LIVE["steps_noise"], np.random.default_rng(seed))
+    x = torch.from_numpy(np.random.default_rng(seed + 1000).standard_normal(x.shape)).float()
+    specks, _ = ista.learn_dictionary(x, *learn, LIVE["steps"], np.random.default_rng(seed))
     x = digits().x
     nonneg = {"prox": ista.shrink_nonneg, "project": ista.nonneg_unit_columns}
     strokes, _ = ista.learn_dictionary(x, 64, 0.05, 1500, np.random.default_rng(seed), **nonneg)

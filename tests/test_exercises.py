@@ -74,13 +74,14 @@ def lstsq(x, z, Wd, support):
     return out
 
 
-def drop(x, z, Wd, lmbd, root=True, two=2.0, scaled=True, norms=True):
-    c = residual_correlation(x, z, Wd).abs()
-    s = torch.minimum(torch.ones(len(x), 1).to(x), lmbd / c.max(1, keepdim=True).values)
+def drop(x, z, Wd, lmbd, root=True, two=2.0, scaled=True, norms=True, size=torch.abs, one=False):
+    c = residual_correlation(x, z, Wd)
+    s = torch.minimum(torch.ones(len(x), 1).to(x), lmbd / c.abs().max(1, keepdim=True).values)
+    s, c = s.amin() if one else s, size(c)
     radius = two * duality_gap(x, z, Wd, lmbd)[:, None]
     radius = radius**0.5 if root else radius
-    size = Wd.square().sum(0).sqrt() if norms else 1
-    return (s if scaled else 1) * c + size * radius < lmbd
+    norm = Wd.square().sum(0).sqrt() if norms else 1
+    return (s if scaled else 1) * c + norm * radius < lmbd
 
 
 def breach(x, z, Wd, lmbd):
@@ -102,6 +103,17 @@ PLANTED = [
     ("check_elastic_step", elastic(error_times=-1), "up the error"),
     ("check_elastic_step", elastic(mu_times=0), "μ is missing"),
     ("check_elastic_step", elastic(step=1.0), "missing its factor 1/L"),
+    ("check_elastic_step", elastic(mu_times=0.5), "not half of it"),
+    (
+        "check_elastic_step",
+        lambda z, x, Wd, lmbd, mu, L: shrink(z * (1 - mu) + (x - z @ Wd.T) @ Wd / L, lmbd / L),
+        "it is divided by L, too",
+    ),
+    (
+        "check_elastic_step",
+        lambda z, x, Wd, lmbd, mu, L: shrink(z + (x - z @ Wd.T) @ Wd / L, lmbd / L) * L / (L + mu),
+        "L already contains μ",
+    ),
     ("check_elastic_step", lambda z, x, Wd, lmbd, mu, L: z @ Wd, "raised RuntimeError"),
     ("check_debias", lambda x, z, Wd: x @ torch.linalg.pinv(Wd.T), "fitted all filters: those"),
     (
@@ -123,6 +135,9 @@ PLANTED = [
     ("check_safe_to_drop", lambda *a: drop(*a, two=1), "the 2 under the root is missing"),
     ("check_safe_to_drop", lambda *a: drop(*a, root=False), "the root of 2 gap is missing"),
     ("check_safe_to_drop", lambda *a: drop(*a, norms=False), "in proportion to the filter's norm"),
+    ("check_safe_to_drop", lambda *a: drop(*a, size=lambda c: c), "take |c|"),
+    ("check_safe_to_drop", lambda *a: drop(*a, one=True), "each row has its own s"),
+    ("check_safe_to_drop", lambda x, z, Wd, lmbd: (x @ Wd).abs() < lmbd, "the other way round"),
     ("check_safe_to_drop", lambda x, z, Wd, lmbd: z == 0, "may become active later"),
     ("check_safe_to_drop", lambda *a: drop(*a, two=0.0), "the radius is missing"),
     (
@@ -159,6 +174,19 @@ PLANTED = [
         "check_kkt_violation_nonneg",
         lambda *a: breach(*a).max() * torch.ones(len(a[0])).double(),
         "one number per row",
+    ),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: (residual_correlation(x, z, Wd) - lmbd).abs().amax(1),
+        "only c > λ is a breach",
+    ),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: torch.maximum(
+            (residual_correlation(x, z, Wd) - lmbd).abs() * (z > 0),
+            residual_correlation(x, z, Wd) * (z <= 0),
+        ).amax(1),
+        "λ is missing for the resting units",
     ),
     ("check_kkt_violation_nonneg", lambda *a: None, "is the `return` missing"),
     ("check_kkt_violation_nonneg", lambda *a: 0.0, "returned a float"),

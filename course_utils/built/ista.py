@@ -34,6 +34,7 @@ from itertools import islice
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import softshrink
 from tqdm import tqdm
 
 from course_utils.data import gaussian_dictionary
@@ -49,6 +50,8 @@ def guard(x: Tensor, Wd: Tensor, lmbd: float | Tensor = 0.0) -> None:
         raise ValueError(f"x must be (B, n) and Wd (n, m), but {shapes}")
     if not (x.isfinite().all() and Wd.isfinite().all()):
         raise ValueError("x and Wd must hold finite numbers only: find the nan or inf in them")
+    if not Wd.any():
+        raise ValueError("Wd holds only zeros: there is no filter to code with")
     weights = torch.as_tensor(lmbd)
     if weights.ndim and weights.shape not in {(1, 1), (len(x), 1)}:
         raise ValueError(f"lmbd must be a number or ({len(x)}, 1), not {tuple(weights.shape)}")
@@ -121,7 +124,7 @@ def kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Ten
     """Return how far each code z (B, m) is from satisfying the conditions of a minimum: (B,).
 
     The largest, over the atoms, of |c_i − λ sign(z_i)| where z_i ≠ 0 and of |c_i| − λ where it
-    is zero, with c = Wdᵀ (x − Wd z). In units of λ; zero at a minimum and only there.
+    is zero, with c = Wdᵀ (x − Wd z). Not divided by λ. Zero at a minimum and only there.
     """
     guard(x, Wd, lmbd)
     c = (x - z @ Wd.T) @ Wd
@@ -131,10 +134,10 @@ def kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Ten
 
 # %% ../../notebooks/01_ista.ipynb #gap-def
 def duality_gap(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Tensor:
-    """Return a bound on E(x, z) − min E for each row: (B,); zero at a minimum and only there.
+    """Return a bound on E(x, z) − min E for each row: (B,); for λ > 0, zero only at a minimum.
 
     The dual point is s r, the residual r = x − Wd z scaled by s <= 1 until |Wdᵀ s r| <= λ.
-    Written as a sum of terms that are not negative, so that nothing cancels in float32.
+    Written as a sum of terms that are not negative, so that little cancels in float32.
     """
     guard(x, Wd, lmbd)
     r = x - z @ Wd.T
@@ -246,56 +249,53 @@ def nonneg_unit_columns(Wd: Tensor) -> Tensor:
 
 # %% ../../notebooks/01_ista.ipynb #sparse-codes-def
 def restarted_step(
-    state: tuple[Tensor, Tensor, Tensor], We_x: Tensor, S: Tensor, theta: Tensor
+    z: Tensor, y: Tensor, t: Tensor, We_x: Tensor, S: Tensor, theta: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Take one step of FISTA on the state (z, y, t); a row whose momentum points uphill restarts.
+    """Return z, y, t after one step of FISTA; a row whose momentum points uphill restarts.
 
-    z, y, We_x (B, m), t and theta (B, 1), S (m, m). O'Donoghue & Candès 2015, section 3.2.
+    z, y, We_x (B, m), t (B, 1), S (m, m). O'Donoghue & Candès 2015, section 3.2.
     """
-    z, y, t = state
-    last, z = z, shrink(torch.addmm(We_x, y, S), theta)
-    uphill = torch.linalg.vecdot(y - z, z - last).unsqueeze(1) > 0
+    last, z = z, softshrink(torch.addmm(We_x, y, S), theta)  # PyTorch's own shrink
+    ahead = z - last
+    uphill = torch.linalg.vecdot(y - z, ahead).unsqueeze(1) > 0
     t = t.masked_fill(uphill, 1.0)
     t_next = (1 + (1 + 4 * t**2).sqrt()) / 2
-    return z, torch.lerp(last, z, 1 + (t - 1) / t_next), t_next
+    return z, torch.addcmul(z, (t - 1) / t_next, ahead), t_next
 
 # %% ../../notebooks/01_ista.ipynb #sparse-codes-rows-def
-def certified_codes(x: Tensor, Wd: Tensor, lmbd: Tensor, gap: float) -> Tensor:
-    """Return codes (B, m), each row's duality gap at most gap times its energy; see sparse_codes.
+def certified_codes(x: Tensor, Wd: Tensor, gap: float) -> Tensor:
+    """Return codes (B, m) at λ = 1, each row's duality gap at most gap times its energy.
 
-    A row leaves as soon as a check, every 10 steps, certifies it. lmbd (B, 1). What 1,000 steps
-    in float32 do not certify goes on in float64. Raises RuntimeError after 20,000 steps there.
+    A row leaves as soon as a check, every 10 steps, certifies it. What 1,000 steps in float32
+    do not certify is solved again in float64. Raises RuntimeError after 20,000 steps there.
     """
     L = lipschitz(Wd)
-    S = torch.eye(Wd.shape[1]).to(x) - Wd.T @ Wd / L
-    z = x.new_zeros(len(x), Wd.shape[1])
-    row, We_x, theta, found = torch.arange(len(x)), x @ Wd / L, lmbd / L, z.clone()
-    state = z, z, x.new_ones(len(x), 1)
+    We_x, S = x @ Wd / L, torch.eye(Wd.shape[1]).to(x) - Wd.T @ Wd / L
+    row, found = torch.arange(len(x)), torch.zeros_like(We_x)
+    z, y, t = found.clone(), found.clone(), x.new_ones(len(x), 1)
     for _ in range(2000 if x.dtype == torch.float64 else 100):
         for _ in range(10):
-            state = restarted_step(state, We_x, S, theta)
-        z = found[row] = state[0]
-        left = duality_gap(x, z, Wd, lmbd) > gap * energy(x, z, Wd, lmbd)
-        row, x, lmbd, We_x, theta = (v[left] for v in (row, x, lmbd, We_x, theta))
-        state = tuple(v[left] for v in state)
+            z, y, t = restarted_step(z, y, t, We_x, S, 1 / L)
+        found[row] = z
+        left = duality_gap(x, z, Wd, 1.0) > gap * energy(x, z, Wd, 1.0)
+        row, x, We_x, z, y, t = (v[left] for v in (row, x, We_x, z, y, t))
         if not len(row):
             return found
     if x.dtype == torch.float64:
         raise RuntimeError(f"{len(row)} rows are not within {gap} yet: ask for a larger gap")
-    found[row] = certified_codes(x.double(), Wd.double(), lmbd.double(), gap).to(found)
+    found[row] = certified_codes(x.double(), Wd.double(), gap).to(found)
     return found
 
 # %% ../../notebooks/01_ista.ipynb #sparse-codes
 def sparse_codes(
-    x: Tensor, Wd: Tensor, lmbd: float | Tensor, gap: float = 1e-4, chunk: int = 512
+    x: Tensor, Wd: Tensor, lmbd: float | Tensor, gap: float = 1e-4, chunk: int = 1024
 ) -> Tensor:
     """Return the sparse codes (N, m) of many inputs x (N, n), with a certificate for each.
 
     FISTA with restart on Wd (n, m), until the duality gap of a row is at most gap times its
-    energy; lmbd is a number or (N, 1). Works through chunks of rows that fit the processor's
-    cache; memory beside x and the codes does not grow with N. Rows that float32 cannot
-    certify are finished in float64. Raises ValueError on input that does not fit, and if gap
-    or lmbd is not positive.
+    energy, to the rounding of x's precision; lmbd is a number or (N, 1). Works through chunks of
+    rows that fit the processor's cache, so that memory beside x and the codes does not grow with
+    N. Raises ValueError on input that does not fit, and if gap or lmbd is not positive.
     """
     guard(x, Wd, lmbd)
     lmbd = torch.as_tensor(lmbd).to(x).expand(len(x), 1)
@@ -304,7 +304,7 @@ def sparse_codes(
     z = x.new_empty(len(x), Wd.shape[1])
     parts = torch.arange(len(x)).split(chunk)
     for rows in tqdm(parts, leave=False, delay=2, file=sys.stdout, unit="chunk"):
-        z[rows] = certified_codes(x[rows], Wd, lmbd[rows], gap)
+        z[rows] = lmbd[rows] * certified_codes(x[rows] / lmbd[rows], Wd, gap)
     return z
 
 # %% ../../notebooks/01_ista.ipynb #bits-def
