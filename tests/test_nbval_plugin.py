@@ -32,6 +32,18 @@ def shown(data: dict) -> nbformat.NotebookNode:
     return new_output("display_data", data=data)
 
 
+LIKE_JUPYTERLAB = {
+    "interact": "from ipywidgets import interact\n\n@interact(k=(0, 5))\n"
+    "def draw(k=3):\n    print('k is', k)",
+    "an_output_widget": "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n"
+    "    print('inside')\nprint('outside')\nout",
+    "a_bar": "from tqdm import tqdm\nfor step in tqdm(range(30), leave=False):\n    print(step)",
+    "a_line_written_over": "for step in range(9):\n    print('\\rstep', step, end='')",
+    "clear_output": "from IPython.display import clear_output, display\nprint('old')\n"
+    "clear_output()\nprint('older')\nclear_output(wait=True)\nprint('new')",
+    "display_update": "handle = display('first', display_id=True)\nhandle.update('second')",
+}
+THIRTY = "".join(f"{step}\n" for step in range(30))
 # name: (what the cell says, what is stored, whether they agree)
 CASES = {
     "the_same_text": ("print('so be it')", [stream("so be it\n")], True),
@@ -55,6 +67,7 @@ CASES = {
     ),
     "a_missing_picture_without_text": ("silent = 1", [shown({"image/png": "AAAA"})], False),
     "a_picture_without_its_sentence": (FIGURE, [shown({"image/png": "AAAA"})], False),
+    "a_bar_that_clears_itself": (LIKE_JUPYTERLAB["a_bar"], [stream(THIRTY)], True),
     "a_new_warning": ("import warnings; warnings.warn('odd')", [], False),
     "an_error": ("1 / 0", [], False),
     "an_error_in_a_widget": (
@@ -62,18 +75,6 @@ CASES = {
         [shown({VIEW: {"model_id": "1"}, "text/plain": SLIDER})],
         False,
     ),
-}
-LIKE_JUPYTERLAB = {
-    "interact": "from ipywidgets import interact\n\n@interact(k=(0, 5))\n"
-    "def draw(k=3):\n    print('k is', k)",
-    "an_output_widget": "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n"
-    "    print('inside')\nprint('outside')\nout",
-    "a_bar_that_clears_itself": "from tqdm import tqdm\n"
-    "for step in tqdm(range(30), leave=False):\n    print(step)",
-    "a_line_written_over": "for step in range(9):\n    print('\\rstep', step, end='')",
-    "clear_output": "from IPython.display import clear_output, display\nprint('old')\n"
-    "clear_output()\nprint('older')\nclear_output(wait=True)\nprint('new')",
-    "display_update": "handle = display('first', display_id=True)\nhandle.update('second')",
 }
 
 
