@@ -5,8 +5,9 @@ watching. The loop knows nothing of what is trained.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from types import SimpleNamespace
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 State = TypeVar("State")
 Batch = TypeVar("Batch")
+Item = TypeVar("Item")
 
 
 def minibatches(count: int, size: int, generator: np.random.Generator) -> Iterator[Tensor]:
@@ -31,6 +33,17 @@ def minibatches(count: int, size: int, generator: np.random.Generator) -> Iterat
         yield from order[: count - count % size].split(size)
 
 
+def progress(items: Iterable[Item], total: int) -> Iterable[Item]:
+    """Hand out items behind a progress bar, which shows after two seconds and goes at the end.
+
+    In a notebook the bar never flushes: what is printed there is sent several times a second
+    anyway, while a flush may wait ten seconds for the kernel's sending thread.
+    """
+    quiet = SimpleNamespace(write=sys.stdout.write, flush=lambda: None, encoding="utf-8")
+    out = sys.stdout if sys.stdout.isatty() else quiet
+    return tqdm(items, total=total, leave=False, file=out, mininterval=0.5, delay=2)
+
+
 def fit(
     step: Callable[[State, Batch], tuple[State, dict[str, float]]],
     state: State,
@@ -43,8 +56,7 @@ def fit(
     Raises FloatingPointError, with the step's number, as soon as a figure is not finite.
     """
     history: dict[str, list[float]] = {}
-    bar = tqdm(islice(batches, steps), total=steps, leave=False, file=sys.stdout, mininterval=0.5)
-    for k, batch in enumerate(bar):
+    for k, batch in enumerate(progress(islice(batches, steps), steps)):
         state, figures = step(state, batch)
         for name, value in figures.items():
             if not np.isfinite(value):

@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 # %% ../../notebooks/01_ista.ipynb #imports
-import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -35,10 +34,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softshrink
-from tqdm import tqdm
 
 from course_utils.data import gaussian_dictionary
-from course_utils.training import fit, minibatches
+from course_utils.training import fit, minibatches, progress
 
 Prox = Callable[[Tensor, float | Tensor], Tensor]
 
@@ -302,7 +300,7 @@ def sparse_codes(
         raise ValueError("gap and lmbd must be positive: without a price no code is sparse")
     z = x.new_empty(len(x), Wd.shape[1])
     parts = torch.arange(len(x)).split(chunk)
-    for rows in tqdm(parts, leave=False, delay=2, file=sys.stdout, unit="chunk"):
+    for rows in progress(parts, len(parts)):
         z[rows] = lmbd[rows] * certified_codes(x[rows] / lmbd[rows], Wd, gap)
     return z
 
