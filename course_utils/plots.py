@@ -100,4 +100,4 @@ def curves(
 
 def table(headers: Sequence[str], rows: Sequence[Sequence]) -> None:
     """Display rows under headers as a table; floats are shown with four significant digits."""
-    display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt=".4g")))
+    display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt="#.4g")))
