@@ -58,7 +58,7 @@ def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], cas
     worst = int((got - expected).abs().argmax())
     return (
         f"your result is off by up to {(got - expected).abs().max():.3g}; the worst entry is "
-        f"{got.flatten()[worst]:.4g} and should be {expected.flatten()[worst]:.4g}"
+        f"{got.flatten()[worst]:.8g} and should be {expected.flatten()[worst]:.8g}"
     )
 
 
@@ -70,6 +70,8 @@ def _form(got, expected: Tensor) -> str:
         return f"your function returned a {type(got).__name__}, not a tensor"
     if got.shape != expected.shape:
         return f"the shape is {tuple(got.shape)} and should be {tuple(expected.shape)}"
+    if expected.dtype == torch.bool != got.dtype:
+        return f"the result should be True or False (torch.bool), not {got.dtype}"
     if not got.isfinite().all():
         return "the result holds nan or infinite entries: what is divided by what?"
     return ""

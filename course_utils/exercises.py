@@ -102,6 +102,7 @@ def check_safe_to_drop(answer: Function) -> None:
     mistakes = {
         "these are the filters to keep: turn the comparison": lambda *a: ~rule(*a),
         "u is the scaled residual s r; you used r itself": lambda *a: rule(*a, s=1.0),
+        "s is at most 1: the residual is never stretched": lambda *a: rule(*a, s=_stretch(*a)),
         "the 2 under the root is missing": lambda *a: rule(*a, radius=torch.sqrt),
         "the root of 2 gap is missing": lambda *a: rule(*a, radius=lambda gap: 2 * gap),
         "the radius counts in proportion to the filter's norm, which need not be 1 here": (
@@ -125,6 +126,7 @@ def check_safe_to_drop(answer: Function) -> None:
         scaled = Wd * torch.linspace(0.4, 1.0, Wd.shape[1]).to(Wd)
         lmbd = 0.5 * lambda_max(x, scaled)
         cases += [(x, ista(x, scaled, lmbd, steps), scaled, lmbd) for steps in (3, 10, 40)]
+        cases.append((x, ista(x, scaled, 0.9 * lmbd, 500), scaled, lmbd))  # here s = 1
     exercise(answer, rule, mistakes, cases)
 
 
@@ -172,15 +174,26 @@ def check_kkt_violation_nonneg(answer: Function) -> None:
         "you took the largest over the batch: one number per row": (
             lambda *a: each(*a).amax(1).max().expand(len(a[0]))
         ),
+        "where all is well the violation is 0, never negative: clamp c − λ of resting units": (
+            lambda x, z, Wd, lmbd: torch.where(
+                z > 0, each(x, z, Wd, lmbd), (x - z @ Wd.T) @ Wd - lmbd
+            ).amax(1)
+        ),
     }
     cases = [(x, z.clamp(min=0), Wd, 0.2) for x, z, Wd in reversed(_cases(3))]
+    cases += [(x, 0 * z, Wd, 1.5 * lambda_max(x, Wd)) for x, z, Wd in _cases(3)]  # all is well
     exercise(answer, lambda *a: each(*a).amax(1), mistakes, cases)
 
 
 def _scale(x: Tensor, z: Tensor, Wd: Tensor, lmbd: Tensor) -> Tensor:
     """Return the s of each row that makes s r a dual point: (B, 1)."""
+    return _stretch(x, z, Wd, lmbd).clamp(max=1)
+
+
+def _stretch(x: Tensor, z: Tensor, Wd: Tensor, lmbd: Tensor) -> Tensor:
+    """Return the factor of each row that brings the largest |Wdᵀ r| to λ: (B, 1)."""
     c = (x - z @ Wd.T) @ Wd
-    return (lmbd / c.abs().amax(1, keepdim=True)).clamp(max=1)
+    return lmbd / c.abs().amax(1, keepdim=True)
 
 
 def _cases(seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -74,9 +74,30 @@ def lstsq(x, z, Wd, support):
     return out
 
 
-def drop(x, z, Wd, lmbd, root=True, two=2.0, scaled=True, norms=True, size=torch.abs, one=False):
+def ridge(x, z, Wd):
+    """Fit the active coefficients with a small ridge, which is nearly right."""
+    on = (z != 0).to(z)
+    some = torch.einsum("nm,bm->bnm", Wd, on)
+    gram = some.mT @ some + torch.diag_embed(1 - on) + 1e-4 * torch.eye(z.shape[1]).to(z)
+    return torch.linalg.solve(gram, on * (x @ Wd))
+
+
+def drop(
+    x,
+    z,
+    Wd,
+    lmbd,
+    root=True,
+    two=2.0,
+    scaled=True,
+    norms=True,
+    size=torch.abs,
+    one=False,
+    clamped=True,
+):
     c = residual_correlation(x, z, Wd)
-    s = torch.minimum(torch.ones(len(x), 1).to(x), lmbd / c.abs().max(1, keepdim=True).values)
+    s = lmbd / c.abs().max(1, keepdim=True).values
+    s = torch.minimum(torch.ones(len(x), 1).to(x), s) if clamped else s
     s, c = s.amin() if one else s, size(c)
     radius = two * duality_gap(x, z, Wd, lmbd)[:, None]
     radius = radius**0.5 if root else radius
@@ -130,8 +151,11 @@ PLANTED = [
     ("check_debias", lambda x, z, Wd: x @ Wd * (z != 0), "correlations for coefficients"),
     ("check_debias", lambda x, z, Wd: z.clone(), "you returned z itself"),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0).T, "the shape is"),
+    ("check_debias", ridge, "off by up to"),
     ("check_safe_to_drop", lambda *a: ~drop(*a), "turn the comparison"),
     ("check_safe_to_drop", lambda *a: drop(*a, scaled=False), "u is the scaled residual"),
+    ("check_safe_to_drop", lambda *a: drop(*a, clamped=False), "s is at most 1"),
+    ("check_safe_to_drop", lambda *a: drop(*a).float(), "should be True or False"),
     ("check_safe_to_drop", lambda *a: drop(*a, two=1), "the 2 under the root is missing"),
     ("check_safe_to_drop", lambda *a: drop(*a, root=False), "the root of 2 gap is missing"),
     ("check_safe_to_drop", lambda *a: drop(*a, norms=False), "in proportion to the filter's norm"),
@@ -187,6 +211,15 @@ PLANTED = [
             residual_correlation(x, z, Wd) * (z <= 0),
         ).amax(1),
         "λ is missing for the resting units",
+    ),
+    (
+        "check_kkt_violation_nonneg",
+        lambda x, z, Wd, lmbd: torch.where(
+            z > 0,
+            (residual_correlation(x, z, Wd) - lmbd).abs(),
+            residual_correlation(x, z, Wd) - lmbd,
+        ).amax(1),
+        "never negative",
     ),
     ("check_kkt_violation_nonneg", lambda *a: None, "is the `return` missing"),
     ("check_kkt_violation_nonneg", lambda *a: 0.0, "returned a float"),

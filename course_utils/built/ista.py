@@ -309,8 +309,8 @@ def code_bits(z: Tensor, step: float) -> Tensor:
     """Return how many bits describe each code of z (N, m) once rounded to multiples of step: (N,).
 
     log2(m + 1) bits for the number k of active units, log2 C(m, k) for which they are, and for
-    each of the k values the entropy of all rounded values in z. An upper bound on the best code
-    length, apart from the table of those values, which all rows share.
+    each of the k values the entropy of all rounded values in z that are not zero. An upper
+    bound on the best code length, apart from the table of those values, which all rows share.
     """
     if not step > 0:
         raise ValueError(f"step must be positive, but it is {step}")
