@@ -13,14 +13,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from course_utils.built import ista
-from course_utils.data import digits, natural_images, patches, shared, whiten
+from course_utils.built import ista, lista
+from course_utils.data import (
+    digits,
+    gaussian_dictionary,
+    natural_images,
+    patches,
+    shared,
+    whiten,
+)
 
 ISTA = {
     "patches": {"count": 100_000, "size": 12, "m": 256, "lmbd": 2.0, "steps": 4000},
@@ -89,8 +97,110 @@ def _figures(name: str, x, z, Wd, lmbd: float) -> dict[str, float]:
     }
 
 
+LISTA = {
+    "size": [250, 500],
+    "depth": 16,
+    "batch": 64,
+    "test": 1000,
+    "grid": [0.4, 0.2, 0.1, 0.05, 0.02, 0.01],
+    "snr_db": {"noiseless": None, "snr40": 40, "snr20": 20},
+    # training steps without noise, and further ones at each level of noise; rates of log and We, S
+    "plan": {
+        "step": [3000, 1000, 0.03, 0],
+        "step_theta": [4000, 1000, 0.02, 0],
+        "alista": [5000, 1000, 0.03, 0],
+        "alista_ss": [2000, 2500, 0.03, 0],
+        "lista": [3000, 800, 0.01, 1e-4],
+        "lista_thetas": [10000, 2000, 0.01, 1e-4],
+        "lista_cp": [500, 300, 0.005, 5e-6],
+        "lista_cpss": [500, 300, 0.005, 5e-6],
+        "lista_untied": [300, 200, 0.003, 3e-6],
+    },
+}
+
+
+def lista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    """Run the benchmark of chapter 2 for one dictionary; return NMSE in dB and learned numbers.
+
+    Wider networks start from the trained narrower one that they contain; each level of noise goes
+    on from the networks trained without. λ of the loops is chosen on a set of its own.
+    """
+    s, figures, nets = LISTA, {}, {}
+    Wd = gaussian_dictionary(*s["size"], np.random.default_rng(seed))
+    for noise, snr in s["snr_db"].items():
+        snr = np.inf if snr is None else snr
+        valid, test = (
+            next(lista.synthetic_pairs(Wd, s["test"], np.random.default_rng([kind, seed]), snr))
+            for kind in (1, 2)
+        )
+        scores = _loops(Wd, valid, test, s["grid"], s["depth"])
+        for name, (first, further, log_rate, rate) in s["plan"].items():
+            steps = further if name in nets else first
+            nets[name] = _start(name, Wd, s["depth"], nets) if name not in nets else nets[name]
+            net = deepcopy(nets[name])
+            pairs = lista.synthetic_pairs(Wd, s["batch"], np.random.default_rng([3, seed]), snr)
+            rates = {"log": log_rate, "We": rate, "S": rate}
+            lista.train(net, lista.code_loss, pairs, steps, rates)
+            nets[name] = net if noise == "noiseless" else nets[name]
+            with torch.no_grad():
+                scores[name] = lista.nmse_db(net(test[0]), test[1])
+            print(f"{noise} {name}: {scores[name]:.2f} dB", flush=True)
+        figures |= {f"nmse_db.{noise}.{name}": score for name, score in scores.items()}
+    counts = {f"parameters.{name}": lista.parameter_count(net) for name, net in nets.items()}
+    return figures | counts, {}
+
+
+def _start(name: str, Wd: torch.Tensor, depth: int, nets: dict) -> torch.nn.Module:
+    """Return an untrained network of the benchmark, or a wider one that computes what nets do."""
+    if name in ("lista", "lista_thetas"):
+        net = lista.Lista(Wd, 0.4, depth) if name == "lista" else lista.ListaThetas(Wd, 0.4, depth)
+        net.We.data = lista.analytic_weights(Wd).T.contiguous()
+        net.S.data = torch.eye(Wd.shape[1]) - net.We.data @ Wd
+        falling = torch.tensor([0.5 * 0.8**k for k in range(depth)]).log().unsqueeze(1)
+        start = np.log(0.07) if name == "lista" else falling
+        net.log_theta.data = torch.zeros_like(net.log_theta) + start
+        return net
+    wider = {
+        "lista_cp": lambda: lista.as_coupled(nets["alista"]),
+        "lista_cpss": lambda: lista.as_coupled(nets["alista_ss"]),
+        "lista_untied": lambda: lista.as_untied(nets["lista_cp"]),
+        "step": lambda: lista.StepLista(Wd, 0.05, depth),
+        "step_theta": lambda: lista.alternating(lista.StepThetas(Wd, 0.4, depth), 0.5),
+        "alista": lambda: lista.alternating(lista.alista(Wd, 0.4, depth)),
+        "alista_ss": lambda: lista.with_selection(lista.alternating(lista.alista(Wd, 0.4, depth))),
+    }
+    return wider[name]()
+
+
+def _loops(Wd, valid: tuple, test: tuple, grid: list[float], depth: int) -> dict[str, float]:
+    """Return NMSE in dB of ISTA, FISTA and the minimiser at their best λ, and of the oracle."""
+    scores = {}
+    for name, code in {
+        "ista": lambda x, lmbd: ista.ista(x, Wd, lmbd, depth),
+        "fista": lambda x, lmbd: ista.fista(x, Wd, lmbd, depth),
+        "lasso_limit": lambda x, lmbd: ista.sparse_codes(x, Wd, lmbd),
+    }.items():
+        best = min(grid, key=lambda lmbd, code=code: lista.nmse_db(code(valid[0], lmbd), valid[1]))
+        scores[name] = lista.nmse_db(code(test[0], best), test[1])
+    return scores | {"oracle": lista.nmse_db(_least_squares(*test, Wd), test[1].double())}
+
+
+def _least_squares(x: torch.Tensor, z: torch.Tensor, Wd: torch.Tensor) -> torch.Tensor:
+    """Return the codes on the support of z that explain x best, in float64."""
+    x, Wd, codes = x.double(), Wd.double(), []
+    for rows in torch.arange(len(x)).split(50):  # a matrix (m, m) for each row
+        on = (z[rows] != 0).double()
+        gram = on[:, :, None] * (Wd.T @ Wd) * on[:, None, :] + torch.diag_embed(1 - on)
+        codes.append(torch.linalg.solve(gram, on * (x[rows] @ Wd)))
+    return torch.cat(codes)
+
+
 # name: (run of one seed, its settings, seeds by default); weights are those of the first seed
-RUNS = {"ista": (ista_seed, ISTA, 3), "ista_live": (ista_live_seed, LIVE, 10)}
+RUNS = {
+    "ista": (ista_seed, ISTA, 3),
+    "ista_live": (ista_live_seed, LIVE, 10),
+    "lista": (lista_seed, LISTA, 3),
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -110,11 +110,41 @@ def breach(x, z, Wd, lmbd):
     return torch.stack([(c - lmbd), (lmbd - c) * (z > 0)]).clamp(min=0).amax(0)
 
 
+def unroll(x, We, S, theta, depth, plus=1, late=1, bare=False, flip=False):
+    """Return LISTA's code as a student might compute it, with what is planted in it."""
+    z = shrink_by_hand(torch.einsum("bn,mn->bm", x, We), 0 if bare else theta)
+    for _ in range(depth - 1):
+        drive = late * torch.einsum("bn,mn->bm", x, We)
+        z = drive + plus * torch.einsum("bk,km->bm" if flip else "bk,mk->bm", z, S)
+        z = shrink_by_hand(z, theta)
+    return z
+
+
+def shrink_by_hand(v, theta):
+    return v.sign() * (v.abs() - theta).clamp(min=0)
+
+
+def slope_by_autograd(v, b, slope, of=lambda v, b: torch.relu(v - b)):
+    b = b.clone().requires_grad_()
+    return torch.autograd.grad((of(v, b) * slope).sum(), b)[0]
+
+
+def row_steps(z, Wd, support):
+    """Return 1 / ‖active columns‖² row by row, by a singular value decomposition."""
+    rows = [
+        support(row) if support(row).any() else torch.ones_like(row, dtype=torch.bool) for row in z
+    ]
+    return torch.stack([1 / torch.linalg.matrix_norm(Wd[:, on], 2)[None] ** 2 for on in rows])
+
+
 RIGHT = [
     ("check_elastic_step", elastic()),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
     ("check_safe_to_drop", drop),
     ("check_kkt_violation_nonneg", lambda *a: breach(*a).max(1).values),
+    ("check_lista_forward", unroll),
+    ("check_threshold_slope", slope_by_autograd),
+    ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda row: row != 0)),
 ]
 PLANTED = [
     ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
@@ -223,6 +253,63 @@ PLANTED = [
     ),
     ("check_kkt_violation_nonneg", lambda *a: None, "is the `return` missing"),
     ("check_kkt_violation_nonneg", lambda *a: 0.0, "returned a float"),
+    ("check_lista_forward", lambda *a: unroll(*a, plus=-1), "added, not subtracted"),
+    ("check_lista_forward", lambda *a: unroll(*a, late=0), "x enters every layer"),
+    ("check_lista_forward", lambda *a: unroll(*a, bare=True), "one time too few"),
+    ("check_lista_forward", lambda *a: unroll(*a[:4], a[4] + 1), "one layer too many"),
+    ("check_lista_forward", lambda *a: unroll(*a[:4], a[4] - 1), "one layer too few"),
+    ("check_lista_forward", lambda *a: unroll(*a, flip=True), "S is transposed"),
+    (
+        "check_lista_forward",
+        lambda x, We, S, theta, depth: unroll(x, We, S, theta.sum() / len(theta), depth),
+        "you took their mean",
+    ),
+    (
+        "check_lista_forward",
+        lambda x, We, S, theta, depth: unroll(x, We, S, 0.0, depth),
+        "the shrink is missing",
+    ),
+    ("check_threshold_slope", lambda *a: -slope_by_autograd(*a), "the sign is turned"),
+    (
+        "check_threshold_slope",
+        lambda *a: slope_by_autograd(*a) / len(a[0]),
+        "do not average",
+    ),
+    (
+        "check_threshold_slope",
+        lambda *a: slope_by_autograd(*a, of=lambda v, b: v - b),
+        "does not depend on b",
+    ),
+    (
+        "check_threshold_slope",
+        lambda *a: slope_by_autograd(*a, of=lambda v, b: (v - b) * (v > 0)),
+        "not where v > 0",
+    ),
+    (
+        "check_threshold_slope",
+        lambda *a: slope_by_autograd(*a, of=shrink_by_hand),
+        "this is for shrink",
+    ),
+    (
+        "check_threshold_slope",
+        lambda v, b, slope: -torch.einsum("bm,bm->m", slope, torch.relu(v - b)),
+        "you multiplied by z",
+    ),
+    ("check_support_step", lambda z, Wd: row_steps(z, Wd, torch.isfinite), "1/L of all"),
+    ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda row: row > 0), "negative coeff"),
+    ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda row: row == 0), "the resting fil"),
+    ("check_support_step", lambda z, Wd: 1 / row_steps(z, Wd, lambda r: r != 0), "this is L_S"),
+    ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda r: r != 0) ** 0.5, "be squared"),
+    (
+        "check_support_step",
+        lambda z, Wd: row_steps(z, Wd, lambda row: (z != 0).any(0)),
+        "all together",
+    ),
+    (
+        "check_support_step",
+        lambda z, Wd: 1 / torch.stack([Wd[:, row != 0].square().sum()[None] for row in z]),
+        "the Frobenius norm",
+    ),
 ]
 
 
