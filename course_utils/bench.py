@@ -1,9 +1,12 @@
-"""How fast is the coder of chapter 1? `python3 course.py bench`: side by side, in one run.
+"""How fast are the coder of chapter 1 and the training of chapter 2? `python3 course.py bench`.
+
+All that is compared is measured side by side, in one run.
 
 10,000 real 12 x 12 patches, 256 learned filters, each patch scaled so that its λ_max is 1. Each
 method must bring the relative energy gap, over all patches or of the worst one, to 1e-6: from
 1e-3, its tolerance is tightened by steps of 10^(1/4) until that holds, and that call's seconds
-count. `bench million` codes a million patches and reports the peak memory.
+count. `bench million` codes a million patches and reports the peak memory. `bench training` sets a
+training step of each network of chapter 2 beside the bare matrix products of the same shapes.
 """
 
 import os
@@ -20,19 +23,22 @@ from tabulate import tabulate
 from torch import Tensor
 from tqdm import tqdm
 
+from course_utils.built import lista
 from course_utils.built.ista import energy, lambda_max, sparse_codes
-from course_utils.data import natural_images, patches, weights, whiten
+from course_utils.data import gaussian_dictionary, natural_images, patches, weights, whiten
 
 GOAL = 1e-6
 Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table of speeds, or with "million" the memory of a million patches."""
-    if arguments not in ([], ["million"]):
-        print(f"usage: python3 course.py bench [million], not {' '.join(arguments)}")
+    """Print the table of speeds, that of "training", or the memory of a "million" patches."""
+    kinds = {"": speeds, "million": million, "training": training}
+    kind = " ".join(arguments)
+    if kind not in kinds:
+        print(f"usage: python3 course.py bench [million | training], not {kind}")
         return 2
-    return million() if arguments else speeds()
+    return kinds[kind]()
 
 
 def speeds(count: int = 10_000) -> int:
@@ -124,6 +130,53 @@ def million(count: int = 1_000_000, block: int = 20_000) -> int:
     print(f"{count} patches in {time.perf_counter() - start:.0f} s, {active:.1f} active units each")
     print(f"peak memory of the whole process: {_peak_gib():.2f} GiB")
     return 0
+
+
+def training(batch: int = 128, depth: int = 16) -> int:
+    """Print milliseconds of training steps on the benchmark, forward and backward, beside bare
+    products of the same shapes; return 0."""
+    torch.set_num_threads(2)
+    Wd = gaussian_dictionary(250, 500, np.random.default_rng(0))
+    x, z = next(lista.synthetic_pairs(Wd, batch, np.random.default_rng(1)))
+    wide, square = (batch, 250, 500, 2), (batch, 500, 500, 3)  # x needs no slope
+    plan = {
+        lista.Lista: [wide] + [square] * depth,
+        lista.ListaThetas: [wide] + [square] * depth,
+        lista.ListaUntied: [wide, square] * depth,
+        lista.ListaCP: [(batch, 500, 250, 2), (batch, 250, 500, 3)] * depth,  # nor does Wd
+    }
+    rows = []
+    for network, products in plan.items():
+        net = network(Wd, 0.1, depth)
+        step = _milliseconds(lambda net=net: lista.code_loss(net, x, z).backward())
+        bare = _milliseconds(_products(products))
+        rows.append([network.__name__, step, bare, step / bare])
+    print(tabulate(rows, ["network", "step, ms", "bare products, ms", "ratio"], floatfmt=".3g"))
+    return 0
+
+
+def _products(plan: list[tuple[int, int, int, int]]) -> Callable[[], None]:
+    """Return a function that forms, for each (a, b, c, count), count products of a · b · c."""
+    pairs = [(torch.ones(a, b), torch.ones(b, c), count) for a, b, c, count in plan]
+
+    def form() -> None:
+        for A, B, count in pairs:
+            slope = A @ B
+            slope @ B.T
+            if count == 3:
+                A.T @ slope
+
+    return form
+
+
+def _milliseconds(f: Callable[[], object], repeats: int = 15) -> float:
+    """Return the median time of a call, after three to warm up."""
+    times = []
+    for _ in range(repeats + 3):
+        start = time.perf_counter()
+        f()
+        times.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(times[3:]))
 
 
 def _scaled_patches(count: int, Wd: Tensor, block: int = 20_000) -> Iterator[Tensor]:

@@ -94,3 +94,38 @@ def test_an_unknown_run_is_refused(capsys):
     with pytest.raises(SystemExit):
         reproduce.main(["nosuch"])
     assert "nosuch" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_benchmark(monkeypatch):
+    """The benchmark of chapter 2 in small: 40 x 80, 6 layers, one or two steps of training."""
+    plan = {name: [2, 1, *rates] for name, (_, _, *rates) in reproduce.LISTA["plan"].items()}
+    small = {"size": [40, 80], "depth": 6, "test": 200, "grid": [0.2, 0.1], "plan": plan}
+    monkeypatch.setattr(reproduce, "LISTA", reproduce.LISTA | small)
+
+
+def test_the_benchmark_has_every_row_at_every_noise_and_the_oracle_is_best(small_benchmark):
+    figures, _ = reproduce.lista_seed(0)
+    loops = {"ista", "fista", "lasso_limit", "oracle"}
+    for noise in ("noiseless", "snr40", "snr20"):
+        rows = {k.split(".")[2]: v for k, v in figures.items() if k.startswith(f"nmse_db.{noise}.")}
+        assert set(rows) == loops | set(reproduce.LISTA["plan"])
+        assert min(rows, key=rows.get) == "oracle"
+        assert rows["lasso_limit"] < rows["fista"] < rows["ista"] < 0
+    assert figures["parameters.alista"] == 12
+
+
+def test_the_benchmark_is_the_same_twice(small_benchmark):
+    first, second = (reproduce.lista_seed(1)[0] for _ in range(2))
+    assert first == pytest.approx(second, abs=1e-3)
+
+
+def test_least_squares_on_the_support_is_that_of_numpy():
+    generator = np.random.default_rng(0)
+    Wd, x = (torch.from_numpy(generator.standard_normal(s)) for s in ((8, 12), (60, 8)))
+    z = torch.from_numpy(generator.standard_normal((60, 12)) * (generator.random((60, 12)) < 0.3))
+    codes = reproduce._least_squares(x, z, Wd)
+    for row, on, found in zip(x, z != 0, codes, strict=True):
+        by_hand = np.linalg.lstsq(Wd[:, on].numpy(), row.numpy(), rcond=None)[0]
+        assert np.allclose(found[on], by_hand)
+        assert (found[~on] == 0).all()

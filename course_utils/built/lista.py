@@ -35,6 +35,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx as Context
 from torch.nn import Parameter, ParameterList
 
 from course_utils.built.ista import energy, guard, lipschitz, shrink
@@ -99,14 +100,14 @@ class SoftThreshold(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, v: Tensor, theta: Tensor) -> Tensor:
+    def forward(ctx: Context, v: Tensor, theta: Tensor) -> Tensor:
         """Return z = shrink(v, θ), and remember its sign."""
         z = shrink(v, theta)
         ctx.save_for_backward(z, theta)
         return z
 
     @staticmethod
-    def backward(ctx, slope: Tensor) -> tuple[Tensor, Tensor | None]:
+    def backward(ctx: Context, slope: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the slopes with respect to v and θ, from the slope with respect to z."""
         z, theta = ctx.saved_tensors
         slope = slope * (z != 0)
@@ -132,7 +133,7 @@ def ista_matrices(Wd: Tensor) -> tuple[Tensor, Tensor]:
     We = Wd.T / lipschitz(Wd)
     return We, torch.eye(Wd.shape[1]).to(Wd) - We @ Wd
 
-
+# %% ../../notebooks/02_lista.ipynb #lista-def-2
 class Lista(Unrolled):
     """LISTA: one We, one S and one θ per unit, shared by all layers. Gregor & LeCun 2010."""
 
@@ -148,14 +149,14 @@ class Lista(Unrolled):
         """Return We x + S z (B, m)."""
         return torch.addmm(u, z, self.S.T)
 
-
+# %% ../../notebooks/02_lista.ipynb #lista-def-3
 class ListaThetas(Lista):
     """LISTA whose We and S are shared by all layers, while each layer has a θ of its own."""
 
     def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
         super().__init__(Wd, lmbd, depth, rows=depth)
 
-
+# %% ../../notebooks/02_lista.ipynb #lista-def-4
 class ListaUntied(Unrolled):
     """LISTA with a We, an S and a θ for each layer."""
 
@@ -208,7 +209,7 @@ class StepThetas(Unrolled):
         """Return z + step_k Wᵀ(x − Wd z) (B, m)."""
         return z + self.log_step[k].exp() * (u - z @ self.gram)
 
-
+# %% ../../notebooks/02_lista.ipynb #step-lista-def-2
 class StepLista(StepThetas):
     """Step-LISTA: only the steps are learned, θ_k = λ step_k. Ablin et al. 2019, section 4."""
 
@@ -233,7 +234,7 @@ def analytic_weights(Wd: Tensor) -> Tensor:
     W = torch.linalg.solve(Wd @ Wd.T, Wd)
     return W / (Wd * W).sum(0)
 
-
+# %% ../../notebooks/02_lista.ipynb #alista-def-2
 def alista(Wd: Tensor, lmbd: float, depth: int) -> StepThetas:
     """Return ALISTA: analytic weights, and 2 K learned numbers. Liu, Chen, Wang & Yin 2019."""
     return StepThetas(Wd, lmbd, depth, analytic_weights(Wd))
@@ -260,7 +261,7 @@ def as_coupled(net: StepThetas) -> ListaCP:
     wider.log_theta.data, wider.keep = net.log_theta.data.clone(), list(net.keep)
     return wider
 
-
+# %% ../../notebooks/02_lista.ipynb #contained-def-2
 def as_untied(net: ListaCP) -> ListaUntied:
     """Return the untied LISTA that computes what net computes: S_k = I − We_k Wd."""
     wider = ListaUntied(net.Wd, 1.0, net.depth)
@@ -284,7 +285,7 @@ def code_loss(net: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """
     return ((net(x) - target).square().sum() / target.square().sum()).log()
 
-
+# %% ../../notebooks/02_lista.ipynb #losses-def-2
 def energy_loss(lmbd: float) -> Loss:
     """Return the loss that is the mean energy at the output, which needs no target."""
     return lambda net, x, _: energy(x, net(x), net.Wd, lmbd).mean()
@@ -334,7 +335,7 @@ def synthetic_pairs(
         noise = torch.from_numpy(generator.standard_normal(x.shape)).to(x)
         yield x + x.std() * 10 ** (-snr / 20) * noise, z
 
-
+# %% ../../notebooks/02_lista.ipynb #benchmark-def-2
 def nmse_db(z: Tensor, target: Tensor) -> float:
     """Return 10 log10(‖z − target‖² / ‖target‖²) in dB, sums over the whole batch (B, m)."""
     return 10 * torch.log10((z - target).square().sum() / target.square().sum()).item()
