@@ -135,13 +135,14 @@ def lista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
         )
         scores = _loops(Wd, valid, test, s["grid"], s["depth"])
         for name, (first, further, log_rate, rate) in s["plan"].items():
-            steps = further if name in nets else first
-            nets[name] = _start(name, Wd, s["depth"], nets) if name not in nets else nets[name]
-            net = deepcopy(nets[name])
+            if name in nets:
+                net, steps = deepcopy(nets[name]), further
+            else:
+                net = nets[name] = _start(name, Wd, s["depth"], nets)
+                steps = first
             pairs = lista.synthetic_pairs(Wd, s["batch"], np.random.default_rng([3, seed]), snr)
             rates = {"log": log_rate, "We": rate, "S": rate}
             lista.train(net, lista.code_loss, pairs, steps, rates)
-            nets[name] = net if noise == "noiseless" else nets[name]
             with torch.no_grad():
                 scores[name] = lista.nmse_db(net(test[0]), test[1])
             print(f"{noise} {name}: {scores[name]:.2f} dB", flush=True)
