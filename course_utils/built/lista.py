@@ -118,7 +118,7 @@ def shrink_keeping(v: Tensor, theta: Tensor, keep: int) -> Tensor:
     """Return shrink(v, theta), but hand on unshrunk what is among the keep largest |v| of its row.
 
     v (B, m), theta (1,) or (m,). Only what is above its threshold is handed on; keep = 0 is the
-    plain shrink. Support selection: Chen, Liu, Wang & Yin 2018, section 2.3.
+    plain shrink. Support selection: Chen, Liu, Wang & Yin 2018.
     """
     z = SoftThreshold.apply(v, theta)
     if not keep:
@@ -174,7 +174,7 @@ class ListaUntied(Unrolled):
 class ListaCP(Unrolled):
     """LISTA-CP: S_k = I − We_k Wd is coupled to We_k, and is never formed.
 
-    A We and a number θ for each layer. Chen, Liu, Wang & Yin 2018, equation 15.
+    A We and a number θ for each layer. Chen, Liu, Wang & Yin 2018.
     """
 
     def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
@@ -211,7 +211,7 @@ class StepThetas(Unrolled):
 
 # %% ../../notebooks/02_lista.ipynb #step-lista-def-2
 class StepLista(StepThetas):
-    """Step-LISTA: only the steps are learned, θ_k = λ step_k. Ablin et al. 2019, section 4."""
+    """Step-LISTA: only the steps are learned, θ_k = λ step_k. Ablin et al. 2019."""
 
     def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
         super().__init__(Wd, lmbd, depth)
@@ -226,8 +226,8 @@ class StepLista(StepThetas):
 def analytic_weights(Wd: Tensor) -> Tensor:
     """Return the W (n, m) of ALISTA: the smallest ‖Wᵀ Wd‖_F with w_iᵀ d_i = 1 for each column.
 
-    In closed form w_i = M d_i / (d_iᵀ M d_i) with M = (Wd Wdᵀ)⁻¹. Liu, Chen, Wang & Yin 2019,
-    problem 16. Raises ValueError if the columns of Wd do not span all inputs.
+    In closed form w_i = M d_i / (d_iᵀ M d_i) with M = (Wd Wdᵀ)⁻¹. Liu, Chen, Wang & Yin 2019.
+    Raises ValueError if the columns of Wd do not span all inputs.
     """
     if torch.linalg.matrix_rank(Wd) < len(Wd):
         raise ValueError("the columns of Wd must span all inputs: it has too few, or they repeat")
