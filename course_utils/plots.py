@@ -7,6 +7,7 @@ that what a figure shows is verified like everything else.
 
 from base64 import b64encode
 from collections.abc import Sequence
+from statistics import median
 
 import matplotlib.pyplot as plt
 from IPython.core.pylabtools import print_figure
@@ -101,3 +102,9 @@ def curves(
 def table(headers: Sequence[str], rows: Sequence[Sequence]) -> None:
     """Display rows under headers as a table; floats are shown with four significant digits."""
     display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt="#.4g")))
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Return the median of values over seeds and their range: "2.0 (1.5 to 3.1)"."""
+    low, middle, high = (f"{f(values):.{digits}f}" for f in (min, median, max))
+    return f"{middle} ({low} to {high})"

@@ -132,3 +132,8 @@ def test_fit_hands_the_state_on_and_keeps_the_history():
 def test_fit_stops_at_the_first_figure_that_is_not_finite():
     with pytest.raises(FloatingPointError, match="step 1: loss is nan"):
         fit(lambda s, b: (s, {"loss": b}), 0, iter([1.0, float("nan"), 2.0]), 3)
+
+
+def test_a_spread_names_median_lowest_and_highest():
+    assert plots.spread([3.14, -1.0, 2.0]) == "2.0 (-1.0 to 3.1)"
+    assert plots.spread([4, 3, 3, 4], digits=0) == "4 (3 to 4)"
