@@ -8,7 +8,9 @@ import torch
 
 from course_utils import reproduce
 from course_utils.built import ista
-from course_utils.data import results, weights
+from course_utils.data import digits, results, weights
+from course_utils.reproduce import Part, lista
+from course_utils.reproduce.__main__ import RUNS, main
 
 
 def run(seed):
@@ -20,7 +22,7 @@ def stored(folder):
 
 
 def test_seeds_are_stored_in_order_with_the_weights_of_the_first(tmp_path):
-    reproduce.reproduce("toy", run, {"m": 2}, 2, tmp_path)
+    reproduce.reproduce("toy", {"all": Part(run, 2)}, {"m": 2}, tmp_path)
     assert stored(tmp_path)["settings"] == {"m": 2, "seeds": [0, 1]}
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5]
     assert len(stored(tmp_path)["figures"]["error"]["seconds"]) == 2
@@ -34,18 +36,34 @@ def test_a_stopped_run_goes_on_with_the_seed_that_is_missing(tmp_path):
         return run(seed)
 
     with pytest.raises(KeyboardInterrupt):
-        reproduce.reproduce("toy", stops, {"m": 2}, 3, tmp_path)
+        reproduce.reproduce("toy", {"all": Part(stops, 3)}, {"m": 2}, tmp_path)
     assert stored(tmp_path)["settings"]["seeds"] == [0]
     ran = []
-    reproduce.reproduce("toy", lambda s: ran.append(s) or run(s), {"m": 2}, 3, tmp_path)
+    again = Part(lambda s: ran.append(s) or run(s), 3)
+    reproduce.reproduce("toy", {"all": again}, {"m": 2}, tmp_path)
     assert ran == [1, 2]
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
 
 
 def test_other_settings_begin_anew(tmp_path):
-    reproduce.reproduce("toy", run, {"m": 2}, 2, tmp_path)
-    reproduce.reproduce("toy", run, {"m": 3}, 1, tmp_path)
+    reproduce.reproduce("toy", {"all": Part(run, 2)}, {"m": 2}, tmp_path)
+    reproduce.reproduce("toy", {"all": Part(run, 2)}, {"m": 3}, tmp_path, most=1)
     assert stored(tmp_path)["settings"] == {"m": 3, "seeds": [0]}
+
+
+def test_parts_have_seeds_of_their_own_and_share_a_file(tmp_path):
+    def other(seed):
+        return {"share": seed + 10}, {"S": torch.ones(3)}
+
+    parts = {"first": Part(run, 1), "second": Part(other, 2)}
+    reproduce.reproduce("toy", parts, {}, tmp_path, most=1)
+    reproduce.reproduce("toy", parts, {}, tmp_path)
+    held = stored(tmp_path)
+    assert held["done"] == {"first": 1, "second": 2}
+    assert held["settings"]["seeds"] == [0, 1]
+    assert held["figures"]["error"]["values"] == [0.5]
+    assert held["figures"]["share"]["values"] == [10, 11]
+    assert set(np.load(tmp_path / "toy.npz")) == {"Wd", "S"}
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
@@ -62,20 +80,21 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["toy.json"]
 
 
-@pytest.mark.parametrize("name", ["ista", "ista_live"])
+@pytest.mark.parametrize("name", sorted(RUNS))
 def test_what_is_stored_has_one_value_per_seed_and_the_settings_of_the_code(name):
     held = results(name)
     assert held["name"] == name
-    assert {**held["settings"], "seeds": None} == {**reproduce.RUNS[name][1], "seeds": None}
+    assert {**held["settings"], "seeds": None} == {**RUNS[name][1], "seeds": None}
     for figure in held["figures"].values():
-        assert len(figure["values"]) == len(figure["seconds"]) == len(held["settings"]["seeds"])
+        assert len(figure["values"]) == len(figure["seconds"]) in held["done"].values()
+    assert held["done"] == {key: part.seeds for key, part in RUNS[name][0].items()}
 
 
 def test_the_stored_filters_are_unit_columns_and_code_as_well_as_was_noted():
     Wd = weights("ista")["patches"]
     assert torch.allclose(Wd.norm(dim=0), torch.ones(256), atol=1e-3)
     strokes, noted = weights("ista")["digits"], results("ista")["figures"]["energy.digits"]
-    x = reproduce.digits().x
+    x = digits().x
     z = ista.fista(x, strokes, 0.05, 1000, prox=ista.shrink_nonneg)
     E = ista.energy(x, z, strokes, 0.05).mean().item()
     assert pytest.approx(noted["values"][0], rel=5e-3) == E  # weights are stored in float16
@@ -90,33 +109,61 @@ def test_the_live_claims_of_chapter_1_hold_for_ten_seeds():
     assert max(figures["ink_ratio"]) < 0.5
 
 
+@pytest.mark.parametrize("seeds", ["0", "-1", "two"])
+def test_a_number_of_seeds_that_cannot_be_is_refused(seeds, capsys):
+    with pytest.raises(SystemExit):
+        main(["ista", "--seeds", seeds])
+    assert "--seeds" in capsys.readouterr().err
+
+
+def test_figures_are_stored_to_six_digits_counts_whole_and_what_is_not_finite_as_null():
+    values = (1 / 3, 2_000_016, np.nan, np.inf, np.float32(7.0))
+    assert [reproduce._rounded(value) for value in values] == [0.333333, 2_000_016, None, None, 7]
+
+
+def test_every_claim_of_chapter_2_holds_for_ten_seeds():
+    figures = results("lista_live")["figures"]
+    assert figures["broken_claims"]["values"] == [0] * 10
+
+
+def test_at_full_size_nothing_beats_the_oracle_and_counts_are_those_of_the_networks():
+    figures = {key: f["values"] for key, f in results("lista")["figures"].items()}
+    for noise in ("snr40", "snr20"):
+        rows = {k: v for k, v in figures.items() if k.startswith(f"nmse_db.{noise}.")}
+        oracle = rows.pop(f"nmse_db.{noise}.oracle")
+        assert len(rows) == 12
+        assert all(min(values) > max(oracle) for values in rows.values())
+    assert figures["parameters.alista"] == [32] * 3
+    assert figures["parameters.lista_cp"] == [16 * (250 * 500 + 1)] * 3
+
+
 def test_an_unknown_run_is_refused(capsys):
     with pytest.raises(SystemExit):
-        reproduce.main(["nosuch"])
+        main(["nosuch"])
     assert "nosuch" in capsys.readouterr().err
 
 
 @pytest.fixture
 def small_benchmark(monkeypatch):
     """The benchmark of chapter 2 in small: 40 x 80, 6 layers, one or two steps of training."""
-    plan = {name: [2, 1, *rates] for name, (_, _, *rates) in reproduce.LISTA["plan"].items()}
+    plan = {name: [2, 1, *rates] for name, (_, _, *rates) in lista.LISTA["plan"].items()}
     small = {"size": [40, 80], "depth": 6, "test": 200, "grid": [0.2, 0.1], "plan": plan}
-    monkeypatch.setattr(reproduce, "LISTA", reproduce.LISTA | small)
+    monkeypatch.setattr(lista, "LISTA", lista.LISTA | small)
 
 
 def test_the_benchmark_has_every_row_at_every_noise_and_the_oracle_is_best(small_benchmark):
-    figures, _ = reproduce.lista_seed(0)
+    figures, _ = lista.lista_seed(0)
     loops = {"ista", "fista", "lasso_limit", "oracle"}
     for noise in ("noiseless", "snr40", "snr20"):
         rows = {k.split(".")[2]: v for k, v in figures.items() if k.startswith(f"nmse_db.{noise}.")}
-        assert set(rows) == loops | set(reproduce.LISTA["plan"])
+        assert set(rows) == loops | set(lista.LISTA["plan"])
         assert min(rows, key=rows.get) == "oracle"
         assert rows["lasso_limit"] < rows["fista"] < rows["ista"] < 0
     assert figures["parameters.alista"] == 12
 
 
 def test_the_benchmark_is_the_same_twice(small_benchmark):
-    first, second = (reproduce.lista_seed(1)[0] for _ in range(2))
+    first, second = (lista.lista_seed(1)[0] for _ in range(2))
     assert first == pytest.approx(second, abs=1e-3)
 
 
@@ -124,7 +171,7 @@ def test_least_squares_on_the_support_is_that_of_numpy():
     generator = np.random.default_rng(0)
     Wd, x = (torch.from_numpy(generator.standard_normal(s)) for s in ((8, 12), (60, 8)))
     z = torch.from_numpy(generator.standard_normal((60, 12)) * (generator.random((60, 12)) < 0.3))
-    codes = reproduce._least_squares(x, z, Wd)
+    codes = lista._least_squares(x, z, Wd)
     for row, on, found in zip(x, z != 0, codes, strict=True):
         by_hand = np.linalg.lstsq(Wd[:, on].numpy(), row.numpy(), rcond=None)[0]
         assert np.allclose(found[on], by_hand)

@@ -1,0 +1,33 @@
+"""The command line of the full-size runs."""
+
+import argparse
+import sys
+
+from course_utils.data import shared
+from course_utils.reproduce import Part, __doc__, ista, lista, reproduce
+
+# name: its parts, and the settings whose change makes stored figures worthless
+RUNS = {
+    "ista": ({"all": Part(ista.ista_seed, 3)}, ista.ISTA),
+    "ista_live": ({"all": Part(ista.ista_live_seed, 10)}, ista.LIVE),
+    "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
+    "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
+    "lista_live": ({"all": Part(lista.lista_live_seed, 10)}, lista.LISTA_LIVE),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the command line asks for; 0 when all of its seeds are stored."""
+    parser = argparse.ArgumentParser(prog="python -m course_utils.reproduce", description=__doc__)
+    parser.add_argument("name", choices=RUNS, help="which full-size run")
+    parser.add_argument("--seeds", type=int, help="at most so many seeds, counted from 0")
+    options = parser.parse_args(arguments)
+    if options.seeds is not None and options.seeds < 1:
+        parser.error(f"--seeds must be 1 or more, not {options.seeds}")
+    parts, settings = RUNS[options.name]
+    reproduce(options.name, parts, settings, shared("results"), options.seeds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
