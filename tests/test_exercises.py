@@ -137,6 +137,26 @@ def row_steps(z, Wd, support):
     return torch.stack([1 / torch.linalg.matrix_norm(Wd[:, on], 2)[None] ** 2 for on in rows])
 
 
+def bounded(W, longest, norm=lambda column: column.norm(), short=True):
+    """Return bounded columns, one after the other, with what is planted in it."""
+    columns = []
+    for column in W.unbind(1):
+        size = norm(column)
+        columns.append(column * longest / size if size > longest or not short else column)
+    return torch.stack(columns, 1)
+
+
+def numbers(n, m, c, T, **times):
+    kinds = {"We": n * m, "S": m * m, "b": m, "Wd": n * m, "Wc": c * m}
+    return sum(times.get(kind, 1) * count for kind, count in kinds.items())
+
+
+def betrayed(first, last, rebuilt, evidence, T, over=lambda row: row.max()):
+    """Return seen over allowed, as a student might compute it."""
+    wd = over(torch.stack([r.norm() / code.sum() for r, code in zip(rebuilt, last, strict=True)]))
+    return torch.tensor([wd, over(first) / (1.25 / T), over(evidence.abs()) / 5])
+
+
 RIGHT = [
     ("check_elastic_step", elastic()),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
@@ -145,6 +165,9 @@ RIGHT = [
     ("check_lista_forward", unroll),
     ("check_threshold_slope", slope_by_autograd),
     ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda row: row != 0)),
+    ("check_bounded_columns", bounded),
+    ("check_learned_numbers", numbers),
+    ("check_missing_bound", betrayed),
 ]
 PLANTED = [
     ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
@@ -310,6 +333,44 @@ PLANTED = [
         lambda z, Wd: 1 / torch.stack([Wd[:, row != 0].square().sum()[None] for row in z]),
         "the Frobenius norm",
     ),
+    ("check_bounded_columns", lambda W, c: W / W.norm(dim=0).clamp(min=1e-9) * c, "left alone"),
+    ("check_bounded_columns", lambda W, c: bounded(W.T, c).T, "you scaled rows"),
+    ("check_bounded_columns", lambda W, c: W * min(1, c / W.norm()), "by one number"),
+    ("check_bounded_columns", lambda W, c: W.clamp(-c, c), "bounds each entry"),
+    ("check_bounded_columns", lambda W, c: bounded(W, c) / c * (W.norm(dim=0) > c), "off by up"),
+    (
+        "check_bounded_columns",
+        lambda W, c: torch.where(W.norm(dim=0) > c, W / W.norm(dim=0), W / c),
+        "then scaled to longest",
+    ),
+    ("check_bounded_columns", lambda W, c: bounded(W, c, lambda w: w.abs().sum()), "is the L1"),
+    ("check_bounded_columns", lambda W, c: W / W.norm(dim=0) * c, "nan"),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T, S=T - 1), "used T − 1 times"),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T, S=T), "again and again"),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T, b=0), "left out b"),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T, Wd=0), "out the decoder"),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T, Wc=0), "out the classif"),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T, S=0), "left out S"),
+    (
+        "check_learned_numbers",
+        lambda n, m, c, T: numbers(n, m, c, T, S=T, We=T, b=T),
+        "share one We",
+    ),
+    ("check_learned_numbers", lambda n, m, c, T: numbers(n, m, c, T) + c, "threshold of its own"),
+    ("check_learned_numbers", lambda n, m, c, T: None, "returned None"),
+    ("check_missing_bound", lambda f, l, r, e, T: betrayed(f, l, r, e, 1), "mind T"),
+    ("check_missing_bound", lambda f, l, r, e, T: betrayed(f, l, r, e.relu(), T), "take its size"),
+    (
+        "check_missing_bound",
+        lambda f, l, r, e, T: torch.cat(
+            [(r.norm(dim=1) / l.norm(dim=1)).max()[None], betrayed(f, l, r, e, T)[1:]]
+        ),
+        "its L1",
+    ),
+    ("check_missing_bound", lambda f, l, r, e, T: betrayed(l, l, r, e, T), "the first code"),
+    ("check_missing_bound", lambda *a: betrayed(*a, over=torch.mean), "not the mean"),
+    ("check_missing_bound", lambda *a: 1 / betrayed(*a), "turn the ratios"),
+    ("check_missing_bound", lambda *a: betrayed(*a).argmax(), "the shape is"),
 ]
 
 

@@ -121,8 +121,9 @@ def test_figures_are_stored_to_six_digits_counts_whole_and_what_is_not_finite_as
     assert [reproduce._rounded(value) for value in values] == [0.333333, 2_000_016, None, None, 7]
 
 
-def test_every_claim_of_chapter_2_holds_for_ten_seeds():
-    figures = results("lista_live")["figures"]
+@pytest.mark.parametrize("name", ["lista_live", "drsae_live"])
+def test_every_claim_of_the_chapter_holds_for_ten_seeds(name):
+    figures = results(name)["figures"]
     assert figures["broken_claims"]["values"] == [0] * 10
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from course_utils.data import shared
-from course_utils.reproduce import Part, __doc__, ista, lista, reproduce
+from course_utils.reproduce import Part, __doc__, drsae, ista, lista, reproduce
 
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
@@ -13,6 +13,7 @@ RUNS = {
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
     "lista_live": ({"all": Part(lista.lista_live_seed, 10)}, lista.LISTA_LIVE),
+    "drsae_live": ({"all": Part(drsae.live_seed, 10)}, drsae.LIVE),
 }
 
 

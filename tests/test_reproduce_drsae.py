@@ -1,0 +1,89 @@
+"""DrSAE at full size, in small: stopped and gone on with, few labels, what is stored."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils.data import Labelled, Mnist, digits
+from course_utils.reproduce import drsae
+
+SMALL = {"m": 30, "T": 3, "split": [600, 200], "epochs": 4, "batch": 20, "average": 0.05}
+
+
+@pytest.fixture(autouse=True)
+def small_mnist(monkeypatch, tmp_path):
+    """Digits of 8 x 8 in place of MNIST, and a cache of our own."""
+    x, y = digits()
+    monkeypatch.setattr(
+        drsae, "mnist", lambda: Mnist(Labelled(x[:1000], y[:1000]), Labelled(x[1000:], y[1000:]))
+    )
+    monkeypatch.setattr(drsae.pooch, "os_cache", lambda _: tmp_path)
+    return tmp_path
+
+
+def test_a_run_returns_errors_shares_weights_and_statistics_and_cleans_up(small_mnist):
+    figures, weights = drsae.train_on_mnist("small", SMALL, 0)
+    assert figures["test_error_percent.small"] < 30
+    assert figures["validation_error_percent.small"] < 30
+    assert 0 <= figures["part_units_percent.small"] <= 100
+    assert weights["We"].shape == (30, 64)
+    assert weights["means"].shape == (30, 10)
+    assert weights["slopes_trained"].shape == (3,)
+    assert not list((small_mnist / "runs").iterdir())
+
+
+@pytest.mark.parametrize("moment", [7, 75])  # in the first epoch of 30 steps, in the third
+def test_a_killed_run_goes_on_with_the_same_result_to_the_last_digit(moment, monkeypatch):
+    whole, weights = drsae.train_on_mnist("small", SMALL, 1)
+    hold, calls = drsae.drsae.hold, []
+
+    def dies(net, bounds):
+        calls.append(1)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        hold(net, bounds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(drsae.drsae, "hold", dies)
+        with pytest.raises(KeyboardInterrupt):
+            drsae.train_on_mnist("small", SMALL, 1)
+    again, same = drsae.train_on_mnist("small", SMALL, 1)
+    assert again == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
+    assert all(torch.equal(weights[key], same[key]) for key in weights)
+
+
+def test_few_labels_are_as_many_of_each_digit_and_the_other_images_come_without():
+    s = drsae.PAPER | SMALL | {"labels_per_class": 5}
+    images, labelled, _, _ = drsae._data(0, s)
+    assert labelled.y.bincount().tolist() == [5] * 10
+    assert len(images.x) == 600
+    x, y = next(drsae._pairs(images, labelled, 50, np.random.default_rng(0)))
+    assert (len(x), len(y)) == (100, 50)
+    images, labelled, _, _ = drsae._data(0, s | {"unlabelled_too": False})
+    assert images is labelled
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels_per_class": 2},
+        {"labels_per_class": 2, "unlabelled_too": False},
+        {"S": "zero"},
+        {"S": "fixed"},
+        {"epochs_without_labels": 2},
+        {"T": 1},
+        {"weights": {"reconstruction": 0.0, "sparsity": 0.0, "classification": 1.0}},
+    ],
+)
+def test_each_variant_runs(changes):
+    figures, _ = drsae.train_on_mnist("small", SMALL | {"epochs": 1} | changes, 0)
+    assert np.isfinite(figures["test_error_percent.small"])
+
+
+@pytest.mark.parametrize("kind", ["zero", "fixed"])
+def test_an_S_that_is_not_learned_stays_as_it_started(kind):
+    _, weights = drsae.train_on_mnist("small", SMALL | {"S": kind}, 0)
+    images, *_ = drsae._data(0, drsae.PAPER | SMALL)
+    start = drsae._start(images.x, drsae.PAPER | SMALL | {"S": kind}, 0)
+    assert torch.equal(weights["S"], start.S)
+    assert (kind == "zero") == (not start.S.any())
