@@ -26,9 +26,9 @@ def figures(notebook: Path, seed: int, wanted: Wanted) -> dict[str, float]:
     """Run the code cells of a chapter up to the last wanted one; return the figures wanted.
 
     wanted: for the id of a cell, what to read from the notebook's names after that cell. Seed 0 is
-    the chapter as it stands. A claim that does not hold stops nothing: `broken_claims` counts
-    those, and each is printed. Figures are not drawn. Raises KeyError if no cell has a wanted id,
-    and whatever a cell raises.
+    the chapter as it stands. Cells tagged "stored" only show results like these, and are left out.
+    A claim that does not hold stops nothing: `broken_claims` counts those, and each is printed.
+    Figures are not drawn. Raises KeyError if no cell has a wanted id, and whatever a cell raises.
     """
     cells = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
     unknown = wanted.keys() - {cell.id for cell in cells}
@@ -39,6 +39,8 @@ def figures(notebook: Path, seed: int, wanted: Wanted) -> dict[str, float]:
     names = {"__name__": "__main__"}
     with _instead(seed, broken):
         for cell in cells[: last + 1]:
+            if "stored" in cell.metadata.get("tags", ()):
+                continue
             code = compile(cell.source, f"{notebook.name}, cell {cell.id}", "exec")
             exec(code, names)  # noqa: S102 - the code of our own chapter
             found |= wanted[cell.id](names) if cell.id in wanted else {}
@@ -51,7 +53,9 @@ def shifted(seed: int) -> Callable[..., np.random.Generator]:
     """Return a default_rng whose generators differ from NumPy's own, except for seed 0."""
 
     def generator(key: int | list[int]) -> np.random.Generator:
-        return default_rng([*np.atleast_1d(key).tolist(), seed] if seed else key)
+        if not seed or not isinstance(key, int | list):  # a generator, say, is handed through
+            return default_rng(key)
+        return default_rng([*np.atleast_1d(key).tolist(), seed])
 
     return generator
 

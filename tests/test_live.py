@@ -13,6 +13,7 @@ CELLS = {
     "draw": "value = np.random.default_rng(3).random()",
     "claims": "claim(True, 'one is one')\nclaim(value < 0, 'a draw is below zero')",
     "picture": "fig, _ = plots.figure()\nplots.show(fig, 'empty')\ninteract(None, k=(1, 3))",
+    "stored": "raise FileNotFoundError('these very results')",
     "last": "value = value + 1",
     "beyond": "raise RuntimeError('not reached')",
 }
@@ -21,6 +22,7 @@ CELLS = {
 @pytest.fixture
 def notebook(tmp_path):
     cells = [new_code_cell(source, id=name) for name, source in CELLS.items()]
+    cells[list(CELLS).index("stored")].metadata["tags"] = ["stored"]
     path = tmp_path / "toy.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
     return path
@@ -58,3 +60,8 @@ def test_an_unknown_cell_is_refused_before_anything_runs(notebook):
 def test_generators_with_a_list_as_key_are_shifted_too():
     draws = [live.shifted(seed)([1, 2]).random() for seed in (0, 1)]
     assert draws[0] == np.random.default_rng([1, 2]).random() != draws[1]
+
+
+def test_a_generator_in_place_of_a_key_is_handed_through():
+    generator = np.random.default_rng(5)
+    assert live.shifted(1)(generator) is generator
