@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 
 from course_utils import checks, plots
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 Wanted = dict[str, Callable[[dict], dict[str, float]]]
 default_rng = np.random.default_rng
 

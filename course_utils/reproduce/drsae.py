@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_utils import live
 from course_utils.built import drsae
-from course_utils.data import Labelled, mnist, split
+from course_utils.data import Labelled, mnist, shared, split
 from course_utils.reproduce import Outcome
 from course_utils.training import fit, minibatches
 
@@ -199,4 +199,4 @@ def live_seed(seed: int) -> Outcome:
         "gradient-picture": lambda names: {f"fade.{k}": v for k, v in names["fade"].items()},
         "thread-rows": lambda names: {"thread": names["E_net"]},
     }
-    return live.figures(live.NOTEBOOKS / LIVE["notebook"], seed, wanted), {}
+    return live.figures(shared("notebooks") / LIVE["notebook"], seed, wanted), {}

@@ -8,7 +8,7 @@ import torch
 
 from course_utils import live
 from course_utils.built import ista, lista
-from course_utils.data import gaussian_dictionary, natural_images, patches, weights, whiten
+from course_utils.data import gaussian_dictionary, natural_images, patches, shared, weights, whiten
 from course_utils.training import minibatches
 
 LISTA = {
@@ -221,4 +221,4 @@ def lista_live_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor
         ),
         "thread-rows": lambda names: {"thread.lista": names["E_lista"]},
     }
-    return live.figures(live.NOTEBOOKS / LISTA_LIVE["notebook"], seed, wanted), {}
+    return live.figures(shared("notebooks") / LISTA_LIVE["notebook"], seed, wanted), {}
