@@ -6,7 +6,8 @@ All that is compared is measured side by side, in one run.
 method must bring the relative energy gap, over all patches or of the worst one, to 1e-6: from
 1e-3, its tolerance is tightened by steps of 10^(1/4) until that holds, and that call's seconds
 count. `bench million` codes a million patches and reports the peak memory. `bench training` sets a
-training step of each network of chapter 2 beside the bare matrix products of the same shapes.
+training step of each network of chapter 2 beside the bare matrix products of the same shapes,
+`bench mnist` an epoch of chapter 3's full-size run.
 """
 
 import os
@@ -21,22 +22,31 @@ import torch
 from joblib import Parallel, delayed
 from tabulate import tabulate
 from torch import Tensor
+from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from course_utils.built import lista
 from course_utils.built.ista import energy, lambda_max, sparse_codes
-from course_utils.data import gaussian_dictionary, natural_images, patches, weights, whiten
+from course_utils.data import (
+    Labelled,
+    gaussian_dictionary,
+    natural_images,
+    patches,
+    weights,
+    whiten,
+)
+from course_utils.reproduce import drsae
 
 GOAL = 1e-6
 Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table of speeds, that of "training", or the memory of a "million" patches."""
-    kinds = {"": speeds, "million": million, "training": training}
+    """Print the table of speeds, of "training" or of "mnist", or the memory of a "million"."""
+    kinds = {"": speeds, "million": million, "training": training, "mnist": mnist_epoch}
     kind = " ".join(arguments)
     if kind not in kinds:
-        print(f"usage: python3 course.py bench [million | training], not {kind}")
+        print(f"usage: python3 course.py bench [million | training | mnist], not {kind}")
         return 2
     return kinds[kind]()
 
@@ -152,6 +162,32 @@ def training(batch: int = 128, depth: int = 16) -> int:
         bare = _milliseconds(_products(products))
         rows.append([network.__name__, step, bare, step / bare])
     print(tabulate(rows, ["network", "step, ms", "bare products, ms", "ratio"], floatfmt=".3g"))
+    return 0
+
+
+def mnist_epoch(count: int = 50_000) -> int:
+    """Print seconds of an epoch of each net of `reproduce drsae`, with all that a step does there,
+    beside the bare products, and the peak memory; return 0. Random numbers take MNIST's place."""
+    torch.set_num_threads(2)
+    generator = np.random.default_rng(0)
+    x = normalize(torch.from_numpy(generator.random((count, 784), np.float32)))
+    part = Labelled(x, torch.from_numpy(generator.integers(0, 10, count)))
+    rows = []
+    for name, changes in drsae.NETS.items():
+        s = drsae.PAPER | changes
+        m, T, batch = s["m"], s["T"], s["batch"]
+        steps = count // batch
+        net = drsae.first_net(x, s, 0)
+        pairs = drsae.pairs(part, part, batch, generator)
+        wide, square = (batch, 784, m, 2), (batch, m, m, 3)  # x needs no slope
+        plan = [wide, (batch, m, 784, 3), (batch, m, 10, 3)] + [square] * (T - 1)
+        step = drsae.averaging_step(drsae.learner(net, s), s["weights"], s["bounds"])
+        whole = _milliseconds(lambda step=step, net=net, p=pairs: step(net, next(p)), 100)
+        bare = _milliseconds(_products(plan), 100)
+        rows.append([name, steps * whole / 1e3, steps * bare / 1e3, whole / bare])
+    headers = ["network", "epoch, s", "bare products, s", "ratio"]
+    print(tabulate(rows, headers, floatfmt=".3g"))
+    print(f"peak memory of the whole process: {_peak_gib():.2f} GiB")
     return 0
 
 

@@ -57,7 +57,7 @@ def test_few_labels_are_as_many_of_each_digit_and_the_other_images_come_without(
     images, labelled, _, _ = drsae._data(0, s)
     assert labelled.y.bincount().tolist() == [5] * 10
     assert len(images.x) == 600
-    x, y = next(drsae._pairs(images, labelled, 50, np.random.default_rng(0)))
+    x, y = next(drsae.pairs(images, labelled, 50, np.random.default_rng(0)))
     assert (len(x), len(y)) == (100, 50)
     images, labelled, _, _ = drsae._data(0, s | {"unlabelled_too": False})
     assert images is labelled
@@ -84,6 +84,38 @@ def test_each_variant_runs(changes):
 def test_an_S_that_is_not_learned_stays_as_it_started(kind):
     _, weights = drsae.train_on_mnist("small", SMALL | {"S": kind}, 0)
     images, *_ = drsae._data(0, drsae.PAPER | SMALL)
-    start = drsae._start(images.x, drsae.PAPER | SMALL | {"S": kind}, 0)
+    start = drsae.first_net(images.x, drsae.PAPER | SMALL | {"S": kind}, 0)
     assert torch.equal(weights["S"], start.S)
     assert (kind == "zero") == (not start.S.any())
+
+
+def test_every_net_and_ablation_changes_known_settings_and_no_two_are_alike():
+    changed = [*drsae.NETS.values(), *drsae.ABLATIONS.values(), drsae.SMALL]
+    assert all(set(changes) <= set(drsae.PAPER) for changes in changed)
+    # T = 11 is the network that all others differ from
+    assert drsae.PAPER | drsae.ABLATIONS["T11"] == drsae.PAPER
+    settings = [drsae.PAPER | drsae.ABLATIONS[name] for name in drsae.ABLATIONS]
+    assert all(a != b for k, a in enumerate(settings) for b in settings[:k])
+
+
+def test_only_the_largest_net_keeps_its_weights_and_an_ablation_has_its_own_key(monkeypatch):
+    for key, value in SMALL.items():
+        monkeypatch.setitem(drsae.PAPER, key, value)
+    monkeypatch.setattr(drsae, "SMALL", {"epochs": 1})
+    monkeypatch.setattr(drsae, "NETS", {"400x11": {}, "200x2": {"T": 2}})
+    assert "We" in drsae.paper_seed("400x11", 0)[1]
+    figures, weights = drsae.paper_seed("200x2", 0)
+    assert "test_error_percent.200x2" in figures
+    assert not weights
+    figures, weights = drsae.ablation_seed("T5", 0)
+    assert {"ablation.T5", "validation_error_percent.T5"} <= set(figures)
+    assert not weights
+
+
+def test_each_matrix_learns_at_its_own_rate():
+    s = drsae.PAPER | SMALL | {"S": "fixed"}
+    images, *_ = drsae._data(0, s)
+    net = drsae.first_net(images.x, s, 0)
+    groups = drsae.learner(net, s)["optimizer"].param_groups
+    rates = {id(group["params"][0]): group["initial_lr"] for group in groups}
+    assert rates == {id(getattr(net, name)): s["rates"][name] for name in ("We", "b", "Wd", "Wc")}

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 
 from course_utils.data import shared
 from course_utils.reproduce import Part, __doc__, drsae, ista, lista, reproduce
@@ -13,6 +14,14 @@ RUNS = {
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
     "lista_live": ({"all": Part(lista.lista_live_seed, 10)}, lista.LISTA_LIVE),
+    "drsae": (
+        {name: Part(partial(drsae.paper_seed, name), 5) for name in drsae.NETS},
+        drsae.PAPER | {"nets": drsae.NETS},
+    ),
+    "drsae_ablation": (
+        {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
+        drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
+    ),
     "drsae_live": ({"all": Part(drsae.live_seed, 10)}, drsae.LIVE),
 }
 

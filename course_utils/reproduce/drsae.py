@@ -12,6 +12,7 @@ import pooch
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
+from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -29,13 +30,13 @@ PAPER = {
     "split": [50_000, 10_000],
     "labels_per_class": None,  # None: all
     "unlabelled_too": True,  # images without a label are rebuilt, too
-    "weights": {"reconstruction": 1.0, "sparsity": 0.012, "classification": 0.5},
+    "weights": {"reconstruction": 1.0, "sparsity": 0.018, "classification": 0.1},
     "bounds": drsae.BOUNDS,
     "S": "learned",  # or "fixed", as it starts, or "zero"
     "epochs_without_labels": 0,  # of all epochs, those before classification joins
-    "epochs": 60,
+    "epochs": 30,
     "batch": 64,
-    "rate": 1e-3,
+    "rates": {"We": 2e-4, "b": 2e-4, "S": 5e-4, "Wd": 1e-3, "Wc": 5e-3},
     "average": 5e-4,  # share of each new step in the running average of the weights
 }
 
@@ -50,25 +51,22 @@ def train_on_mnist(name: str, changes: dict, seed: int) -> Outcome:
     """
     s = PAPER | changes
     images, labelled, choose_on, test_on = _data(seed, s)
-    net = _start(images.x, s, seed)
+    net = first_net(images.x, s, seed)
     slopes = {"slopes_untrained": drsae.slope_norms(net, *_few(labelled), s["weights"])}
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - s["average"]))
-    optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], s["rate"])
-    steps = s["split"][0] // s["batch"]
-    scheduler = CosineAnnealingLR(optimizer, steps * s["epochs"])
-    state = {"net": net, "average": average, "optimizer": optimizer, "scheduler": scheduler}
+    state, steps = learner(net, s), s["split"][0] // s["batch"]
     kept = _kept(s, seed)
     epoch, best, chosen = _load(kept, state)
     while epoch < s["epochs"]:
         weights = dict(s["weights"])
         if epoch < s["epochs_without_labels"]:
             weights["classification"] = 0.0
-        step = drsae.learning_step(optimizer, scheduler, weights, s["bounds"])
-        pairs = _pairs(images, labelled, s["batch"], np.random.default_rng([seed, epoch]))
-        fit(_averaged(step, average), net, pairs, steps)
-        score = _score(average.module, choose_on)
+        step = averaging_step(state, weights, s["bounds"])
+        batches = pairs(images, labelled, s["batch"], np.random.default_rng([seed, epoch]))
+        fit(step, net, batches, steps)
+        average = state["average"].module
+        score = _score(average, choose_on)
         if score < best:
-            best, chosen = score, {k: v.clone() for k, v in average.module.state_dict().items()}
+            best, chosen = score, {k: v.clone() for k, v in average.state_dict().items()}
         epoch += 1
         print(f"  epoch {epoch}: validation {score[0]:.2f} %, best {best[0]:.2f} %", flush=True)
         _save(kept, state, epoch, best, chosen)
@@ -81,12 +79,69 @@ def train_on_mnist(name: str, changes: dict, seed: int) -> Outcome:
     return figures, dict(net.named_parameters()) | slopes | _statistics(net, choose_on)
 
 
-def _averaged(step: drsae.Step, average: AveragedModel) -> drsae.Step:
-    """Return the step, after which the running average takes its share of the new weights."""
+NETS = {"400x11": {}, "200x11": {"m": 200}, "200x2": {"m": 200, "T": 2}}  # units x iterations
+
+
+def paper_seed(name: str, seed: int) -> Outcome:
+    """Train one of NETS; return its figures, and the weights of the largest."""
+    figures, weights = train_on_mnist(name, NETS[name], seed)
+    return figures, weights if name == "400x11" else {}
+
+
+SMALL = {"m": 200, "epochs": 10}  # of all networks of the ablations
+
+
+def _without(*criteria: str) -> dict:
+    return {"weights": PAPER["weights"] | dict.fromkeys(criteria, 0.0)}
+
+
+ALONE = _without("reconstruction", "sparsity")
+ABLATIONS = {f"T{T}": {"T": T} for T in (1, 2, 5, 11)} | {
+    "no_reconstruction": _without("reconstruction"),
+    "no_sparsity": _without("sparsity"),
+    "classification_only": ALONE,
+    "S_zero": {"S": "zero"},
+    "S_fixed": {"S": "fixed"},
+    "pretrained": {"epochs_without_labels": 3},
+    "We_free": {"bounds": {"Wd": 1.0, "Wc": 5.0}},
+}
+for few in (10, 100, 1000):  # labels of each digit
+    only = {"labels_per_class": few, "unlabelled_too": False}
+    ABLATIONS[f"labels{few}_classification_only"] = ALONE | only
+    ABLATIONS[f"labels{few}_labelled_images"] = only
+    ABLATIONS[f"labels{few}_all_images"] = {"labels_per_class": few}
+
+
+def ablation_seed(name: str, seed: int) -> Outcome:
+    """Train one of ABLATIONS; return its figures."""
+    figures, _ = train_on_mnist(name, SMALL | ABLATIONS[name], seed)
+    figures[f"ablation.{name}"] = figures.pop(f"test_error_percent.{name}")
+    return figures, {}
+
+
+def learner(net: drsae.DrSAE, s: dict) -> dict:
+    """Return net, its running average, Adam, and the half cosine along which the rates fall.
+
+    Each matrix has its own rate: Adam moves every entry by about the rate, and entries of We are a
+    tenth of those of Wd.
+    """
+    learned = [(name, W) for name, W in net.named_parameters() if W.requires_grad]
+    optimizer = Adam([{"params": [W], "lr": s["rates"][name]} for name, W in learned])
+    return {
+        "net": net,
+        "average": AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - s["average"])),
+        "optimizer": optimizer,
+        "scheduler": CosineAnnealingLR(optimizer, s["split"][0] // s["batch"] * s["epochs"]),
+    }
+
+
+def averaging_step(state: dict, weights: dict, bounds: dict) -> drsae.Step:
+    """Return a step for fit, after which the running average takes its share of the weights."""
+    step = drsae.learning_step(state["optimizer"], state["scheduler"], weights, bounds)
 
     def both(net: drsae.DrSAE, pair: tuple[Tensor, Tensor]) -> tuple[drsae.DrSAE, dict]:
         net, values = step(net, pair)
-        average.update_parameters(net)
+        state["average"].update_parameters(net)
         return net, values
 
     return both
@@ -104,7 +159,8 @@ def _data(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled, Labelled]:
     return images if s["unlabelled_too"] else labelled, labelled, choose_on, test
 
 
-def _start(x: Tensor, s: dict, seed: int) -> drsae.DrSAE:
+def first_net(x: Tensor, s: dict, seed: int) -> drsae.DrSAE:
+    """Return the network before training on images x (N, n)."""
     Wd = drsae.noisy_images(x.cpu(), s["m"], np.random.default_rng([seed, 10**6 + 1]))
     step = drsae.longest_step(Wd, s["T"])
     net = drsae.DrSAE(Wd, s["weights"]["sparsity"], s["T"], classes=10, step=step)
@@ -114,7 +170,7 @@ def _start(x: Tensor, s: dict, seed: int) -> drsae.DrSAE:
     return net.to(x.device)
 
 
-def _pairs(images: Labelled, labelled: Labelled, size: int, generator) -> Pairs:
+def pairs(images: Labelled, labelled: Labelled, size: int, generator) -> Pairs:
     """Yield for ever minibatches (x, y): size images with labels, then, if images holds others,
     as many without."""
     rows = minibatches(len(labelled.x), min(size, len(labelled.x)), generator)
