@@ -7,7 +7,15 @@ import torch
 from course_utils.data import Labelled, Mnist, digits
 from course_utils.reproduce import drsae
 
-SMALL = {"m": 30, "T": 3, "split": [600, 200], "epochs": 4, "batch": 20, "average": 0.05}
+SMALL = {
+    "m": 30,
+    "T": 3,
+    "split": [600, 200],
+    "epochs": 4,
+    "epochs_without_labels": 1,
+    "batch": 20,
+    "average": 0.05,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +78,7 @@ def test_few_labels_are_as_many_of_each_digit_and_the_other_images_come_without(
         {"labels_per_class": 2, "unlabelled_too": False},
         {"S": "zero"},
         {"S": "fixed"},
-        {"epochs_without_labels": 2},
+        {"epochs": 2, "epochs_without_labels": 1},
         {"T": 1},
         {"weights": {"reconstruction": 0.0, "sparsity": 0.0, "classification": 1.0}},
     ],

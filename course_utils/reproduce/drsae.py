@@ -30,10 +30,10 @@ PAPER = {
     "split": [50_000, 10_000],
     "labels_per_class": None,  # None: all
     "unlabelled_too": True,  # images without a label are rebuilt, too
-    "weights": {"reconstruction": 1.0, "sparsity": 0.018, "classification": 0.1},
+    "weights": {"reconstruction": 1.0, "sparsity": 0.018, "classification": 0.2},
     "bounds": drsae.BOUNDS,
     "S": "learned",  # or "fixed", as it starts, or "zero"
-    "epochs_without_labels": 0,  # of all epochs, those before classification joins
+    "epochs_without_labels": 12,  # of all epochs, those before classification joins
     "epochs": 30,
     "batch": 64,
     "rates": {"We": 2e-4, "b": 2e-4, "S": 5e-4, "Wd": 1e-3, "Wc": 5e-3},
@@ -88,21 +88,23 @@ def paper_seed(name: str, seed: int) -> Outcome:
     return figures, weights if name == "400x11" else {}
 
 
-SMALL = {"m": 200, "epochs": 10}  # of all networks of the ablations
+SMALL = {"m": 200, "epochs": 10, "epochs_without_labels": 4}  # of all networks of the ablations
 
 
 def _without(*criteria: str) -> dict:
     return {"weights": PAPER["weights"] | dict.fromkeys(criteria, 0.0)}
 
 
-ALONE = _without("reconstruction", "sparsity")
+AT_ONCE = {"epochs_without_labels": 0}
+# without reconstruction there is nothing to learn before labels come
+ALONE = _without("reconstruction", "sparsity") | AT_ONCE
 ABLATIONS = {f"T{T}": {"T": T} for T in (1, 2, 5, 11)} | {
-    "no_reconstruction": _without("reconstruction"),
-    "no_sparsity": _without("sparsity"),
+    "at_once": AT_ONCE,
+    "no_reconstruction": _without("reconstruction") | AT_ONCE,
     "classification_only": ALONE,
+    "no_sparsity": _without("sparsity"),
     "S_zero": {"S": "zero"},
     "S_fixed": {"S": "fixed"},
-    "pretrained": {"epochs_without_labels": 3},
     "We_free": {"bounds": {"Wd": 1.0, "Wc": 5.0}},
 }
 for few in (10, 100, 1000):  # labels of each digit
