@@ -30,7 +30,7 @@ def small_mnist(monkeypatch, tmp_path):
 
 
 def test_a_run_returns_errors_shares_weights_and_statistics_and_cleans_up(small_mnist):
-    figures, weights = drsae.train_on_mnist("small", SMALL, 0)
+    figures, weights = drsae.train_on_mnist("small", SMALL | {"epochs": 12}, 0)
     assert figures["test_error_percent.small"] < 30
     assert figures["validation_error_percent.small"] < 30
     assert 0 <= figures["part_units_percent.small"] <= 100
