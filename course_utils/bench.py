@@ -181,7 +181,7 @@ def mnist_epoch(count: int = 50_000) -> int:
         pairs = drsae.pairs(part, part, batch, generator)
         wide, square = (batch, 784, m, 2), (batch, m, m, 3)  # x needs no slope
         plan = [wide, (batch, m, 784, 3), (batch, m, 10, 3)] + [square] * (T - 1)
-        step = drsae.averaging_step(drsae.learner(net, s), s["weights"], s["bounds"])
+        step = drsae.averaging_step(drsae.adam(net, s), s["weights"], s["bounds"])
         whole = _milliseconds(lambda step=step, net=net, p=pairs: step(net, next(p)), 100)
         bare = _milliseconds(_products(plan), 100)
         rows.append([name, steps * whole / 1e3, steps * bare / 1e3, whole / bare])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils.data import Labelled, Mnist, digits
+from course_utils.built import drsae as built
+from course_utils.data import Labelled, Mnist, digits, results, shared, weights
 from course_utils.reproduce import drsae
 
 SMALL = {
@@ -98,7 +99,7 @@ def test_an_S_that_is_not_learned_stays_as_it_started(kind):
 
 
 def test_every_net_and_ablation_changes_known_settings_and_no_two_are_alike():
-    changed = [*drsae.NETS.values(), *drsae.ABLATIONS.values(), drsae.SMALL]
+    changed = [*drsae.NETS.values(), *drsae.ABLATIONS.values(), drsae.SMALL, drsae.DESCENT]
     assert all(set(changes) <= set(drsae.PAPER) for changes in changed)
     # T = 11 is the network that all others differ from
     assert drsae.PAPER | drsae.ABLATIONS["T11"] == drsae.PAPER
@@ -115,6 +116,11 @@ def test_only_the_largest_net_keeps_its_weights_and_an_ablation_has_its_own_key(
     figures, weights = drsae.paper_seed("200x2", 0)
     assert "test_error_percent.200x2" in figures
     assert not weights
+    monkeypatch.setattr(drsae, "NETS", {"200x11": {}, "400x11": {"T": 2}})
+    assert "We" in drsae.descent_seed("200x11", 0)[1]
+    figures, weights = drsae.descent_seed("400x11", 0)
+    assert np.isfinite(figures["test_error_percent.400x11"])
+    assert not weights
     figures, weights = drsae.ablation_seed("T5", 0)
     assert {"ablation.T5", "validation_error_percent.T5"} <= set(figures)
     assert not weights
@@ -124,6 +130,27 @@ def test_each_matrix_learns_at_its_own_rate():
     s = drsae.PAPER | SMALL | {"S": "fixed"}
     images, *_ = drsae._data(0, s)
     net = drsae.first_net(images.x, s, 0)
-    groups = drsae.learner(net, s)["optimizer"].param_groups
+    groups = drsae.adam(net, s)["optimizer"].param_groups
     rates = {id(group["params"][0]): group["initial_lr"] for group in groups}
     assert rates == {id(getattr(net, name)): s["rates"][name] for name in ("We", "b", "Wd", "Wc")}
+
+
+def test_the_stored_net_keeps_its_bounds_and_has_the_shares_that_were_noted():
+    stored, noted = weights("drsae"), results("drsae")["figures"]
+    net = built.DrSAE(stored["Wd"], 0.018, 11, 10)
+    net.load_state_dict({name: stored[name] for name in net.state_dict()})
+    assert net.Wd.norm(dim=0).max() < 1.001  # weights are stored in float16
+    assert net.We.norm(dim=1).max() < 1.001 * 1.25 / 11
+    assert net.Wc.norm(dim=1).max() < 1.001 * 5
+    for name, share in built.unit_shares(net).items():
+        first = noted[f"{name}.400x11"]["values"][0]
+        assert share == pytest.approx(first or 0, abs=0.02) or first is None
+    assert (shared("results") / "drsae.npz").stat().st_size <= 2e6
+
+
+def test_errors_count_whole_digits_of_10000():
+    noted = results("drsae")["figures"]
+    for name in drsae.NETS:
+        for kind in ("test", "validation"):
+            wrong = np.array(noted[f"{kind}_error_percent.{name}"]["values"]) * 100
+            assert np.allclose(wrong, wrong.round(), atol=1e-3)
