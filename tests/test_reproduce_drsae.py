@@ -111,7 +111,7 @@ def test_only_the_largest_net_keeps_its_weights_and_an_ablation_has_its_own_key(
     for key, value in SMALL.items():
         monkeypatch.setitem(drsae.PAPER, key, value)
     monkeypatch.setattr(drsae, "SMALL", {"epochs": 1})
-    monkeypatch.setattr(drsae, "NETS", {"400x11": {}, "200x2": {"T": 2}})
+    monkeypatch.setattr(drsae, "NETS", {"400x11": {}, "200x2": {"T": 2, "rates": drsae.rates(2)}})
     assert "We" in drsae.paper_seed("400x11", 0)[1]
     figures, weights = drsae.paper_seed("200x2", 0)
     assert "test_error_percent.200x2" in figures

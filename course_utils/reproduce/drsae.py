@@ -24,6 +24,14 @@ from course_utils.training import fit, minibatches
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 
+
+def rates(T: int) -> dict[str, float]:
+    """Return Adam's rate for each matrix; those of We, b and S are divided by how often a network
+    of T iterations uses them (Rolfe & LeCun 2013)."""
+    S = 5e-3 / max(T - 1, 1)
+    return {"We": 2e-4 * 11 / T, "b": 2e-4 * 11 / T, "S": S, "Wd": 1e-3, "Wc": 5e-3}
+
+
 PAPER = {
     "m": 400,
     "T": 11,
@@ -36,7 +44,7 @@ PAPER = {
     "epochs_without_labels": 12,  # of all epochs, those before classification joins
     "epochs": 30,
     "batch": 64,
-    "rates": {"We": 2e-4, "b": 2e-4, "S": 5e-4, "Wd": 1e-3, "Wc": 5e-3},
+    "rates": rates(11),
     "average": 5e-4,  # share of each new step in the running average of the weights
 }
 
@@ -81,7 +89,11 @@ def train_on_mnist(
     return figures, dict(net.named_parameters()) | slopes | _statistics(net, choose_on)
 
 
-NETS = {"400x11": {}, "200x11": {"m": 200}, "200x2": {"m": 200, "T": 2}}  # units x iterations
+NETS = {  # units x iterations
+    "400x11": {},
+    "200x11": {"m": 200},
+    "200x2": {"m": 200, "T": 2, "rates": rates(2)},
+}
 
 
 def paper_seed(name: str, seed: int) -> Outcome:
@@ -100,7 +112,7 @@ def _without(*criteria: str) -> dict:
 AT_ONCE = {"epochs_without_labels": 0}
 # without reconstruction there is nothing to learn before labels come
 ALONE = _without("reconstruction", "sparsity") | AT_ONCE
-ABLATIONS = {f"T{T}": {"T": T} for T in (1, 2, 5, 11)} | {
+ABLATIONS = {f"T{T}": {"T": T, "rates": rates(T)} for T in (1, 2, 5, 11)} | {
     "at_once": AT_ONCE,
     "no_reconstruction": _without("reconstruction") | AT_ONCE,
     "classification_only": ALONE,
