@@ -19,11 +19,11 @@ RUNS = {
         drsae.PAPER | {"nets": drsae.NETS},
     ),
     "drsae_ablation": (
-        {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
+        {name: Part(partial(drsae.ablation_seed, name), 2) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
     ),
     "drsae_descent": (
-        {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
+        {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11",)},
         drsae.PAPER | drsae.DESCENT,
     ),
     "drsae_live": ({"all": Part(drsae.live_seed, 10)}, drsae.LIVE),
