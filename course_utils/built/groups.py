@@ -89,7 +89,7 @@ def group_guard(pools: Tensor, m: int) -> None:
     if not pools.any(0).all():
         raise ValueError("a unit is in no pool: it would pay nothing")
 
-
+# %% ../../notebooks/04_group_sparsity.ipynb #energy-def-2
 def group_energy(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -> Tensor:
     """Return ½‖x − Wd z‖² + λ Σ_j √(Σ_k w_jk z_k²) for each row: (B,).
 
@@ -138,7 +138,7 @@ def rounded_energy(
     norms = (z.square() @ pools.T + eps**2).sqrt()
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * norms.sum(1)
 
-
+# %% ../../notebooks/04_group_sparsity.ipynb #smooth-def-2
 def steepness(z: Tensor, lmbd: float, pools: Tensor, eps: float) -> Tensor:
     """Return h = λ Σ_j w_jk / √(Σ_k w_jk z_k² + ε²), (B, m), at codes z (B, m)."""
     return lmbd * (z.square() @ pools.T + eps**2).rsqrt() @ pools
@@ -212,7 +212,7 @@ def orientations(Wd: Tensor, size: int) -> Tensor:
     direction[0, 0] = 0  # a constant has no direction
     return (P * direction).sum((1, 2)).angle() / 2
 
-
+# %% ../../notebooks/04_group_sparsity.ipynb #orientation-def-2
 def turn(a: Tensor, b: Tensor) -> Tensor:
     """Return the angle between orientations a and b, in radians from 0 to π/2; shapes broadcast."""
     return ((a - b + np.pi / 2) % np.pi - np.pi / 2).abs()
@@ -224,7 +224,7 @@ def neighbour_turn(theta: Tensor, height: int, width: int) -> Tensor:
     sides = [turn(grid, grid.roll(1, axis)).mean((-2, -1)) for axis in (-2, -1)]
     return sum(sides) / 2
 
-
+# %% ../../notebooks/04_group_sparsity.ipynb #smoothness-def-2
 def map_smoothness(
     theta: Tensor, height: int, width: int, generator: np.random.Generator, shuffles: int = 1000
 ) -> tuple[float, float]:
