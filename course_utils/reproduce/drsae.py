@@ -49,8 +49,47 @@ PAPER = {
 }
 
 
+def adam(net: drsae.DrSAE, s: dict) -> dict:
+    """Return net, its running average, Adam, and the half cosine along which the rates fall.
+
+    Each matrix has its own rate: Adam moves every entry by about the rate, and entries of We are a
+    tenth of those of Wd.
+    """
+    optimizer = Adam(_groups(net, s["rates"]))
+    return _state(net, s, optimizer, CosineAnnealingLR(optimizer, s["epochs"] * _steps(s)))
+
+
+def gradient_descent(net: drsae.DrSAE, s: dict) -> dict:
+    """Return net, its running average, gradient descent with momentum 0.9, and its schedule.
+
+    The rates, divided for each matrix by how often it is used (Rolfe & LeCun 2013), rise over a
+    fifth of the steps and fall over the others along half cosines.
+    """
+    optimizer = SGD(_groups(net, s["rates"]), momentum=0.9)
+    highest = [group["lr"] for group in optimizer.param_groups]
+    rise = {"pct_start": 0.2, "cycle_momentum": False}
+    return _state(
+        net, s, optimizer, OneCycleLR(optimizer, highest, s["epochs"] * _steps(s), **rise)
+    )
+
+
+def _groups(net: drsae.DrSAE, rates: dict[str, float]) -> list[dict]:
+    learned = [(name, W) for name, W in net.named_parameters() if W.requires_grad]
+    return [{"params": [W], "lr": rates[name]} for name, W in learned]
+
+
+def _steps(s: dict) -> int:
+    """Return the steps of one epoch."""
+    return s["split"][0] // s["batch"]
+
+
+def _state(net: drsae.DrSAE, s: dict, optimizer: Optimizer, scheduler: LRScheduler) -> dict:
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - s["average"]))
+    return {"net": net, "average": average, "optimizer": optimizer, "scheduler": scheduler}
+
+
 def train_on_mnist(
-    name: str, changes: dict, seed: int, learner: Callable[[drsae.DrSAE, dict], dict] | None = None
+    name: str, changes: dict, seed: int, learner: Callable[[drsae.DrSAE, dict], dict] = adam
 ) -> Outcome:
     """Train one variant, by default with adam; return its errors, shares of units and weights.
 
@@ -63,7 +102,7 @@ def train_on_mnist(
     images, labelled, choose_on, test_on = _data(seed, s)
     net = first_net(images.x, s, seed)
     slopes = {"slopes_untrained": drsae.slope_norms(net, *_few(labelled), s["weights"])}
-    state, steps = (learner or adam)(net, s), s["split"][0] // s["batch"]
+    state = learner(net, s)
     kept = _kept(s, seed)
     epoch, best, chosen = _load(kept, state)
     while epoch < s["epochs"]:
@@ -72,7 +111,7 @@ def train_on_mnist(
             weights["classification"] = 0.0
         step = averaging_step(state, weights, s["bounds"])
         batches = pairs(images, labelled, s["batch"], np.random.default_rng([seed, epoch]))
-        fit(step, net, batches, steps)
+        fit(step, net, batches, _steps(s))
         average = state["average"].module
         score = _score(average, choose_on)
         if score < best:
@@ -146,42 +185,6 @@ def descent_seed(name: str, seed: int) -> Outcome:
     """Train one of NETS as the paper did, by gradient descent; return also the smaller weights."""
     figures, weights = train_on_mnist(name, DESCENT | NETS[name], seed, gradient_descent)
     return figures, weights if name == "200x11" else {}
-
-
-def adam(net: drsae.DrSAE, s: dict) -> dict:
-    """Return net, its running average, Adam, and the half cosine along which the rates fall.
-
-    Each matrix has its own rate: Adam moves every entry by about the rate, and entries of We are a
-    tenth of those of Wd.
-    """
-    optimizer = Adam(_groups(net, s["rates"]))
-    return _state(net, s, optimizer, CosineAnnealingLR(optimizer, _steps(s)))
-
-
-def gradient_descent(net: drsae.DrSAE, s: dict) -> dict:
-    """Return net, its running average, gradient descent with momentum 0.9, and its schedule.
-
-    The rates, divided for each matrix by how often it is used (Rolfe & LeCun 2013), rise over a
-    fifth of the steps and fall over the others along half cosines.
-    """
-    optimizer = SGD(_groups(net, s["rates"]), momentum=0.9)
-    highest = [group["lr"] for group in optimizer.param_groups]
-    rise = {"pct_start": 0.2, "cycle_momentum": False}
-    return _state(net, s, optimizer, OneCycleLR(optimizer, highest, _steps(s), **rise))
-
-
-def _groups(net: drsae.DrSAE, rates: dict[str, float]) -> list[dict]:
-    learned = [(name, W) for name, W in net.named_parameters() if W.requires_grad]
-    return [{"params": [W], "lr": rates[name]} for name, W in learned]
-
-
-def _steps(s: dict) -> int:
-    return s["split"][0] // s["batch"] * s["epochs"]
-
-
-def _state(net: drsae.DrSAE, s: dict, optimizer: Optimizer, scheduler: LRScheduler) -> dict:
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - s["average"]))
-    return {"net": net, "average": average, "optimizer": optimizer, "scheduler": scheduler}
 
 
 def averaging_step(state: dict, weights: dict, bounds: dict) -> drsae.Step:
