@@ -7,7 +7,8 @@ method must bring the relative energy gap, over all patches or of the worst one,
 1e-3, its tolerance is tightened by steps of 10^(1/4) until that holds, and that call's seconds
 count. `bench million` codes a million patches and reports the peak memory. `bench training` sets a
 training step of each network of chapter 2 beside the bare matrix products of the same shapes,
-`bench mnist` an epoch of chapter 3's full-size run.
+`bench mnist` an epoch of chapter 3's full-size run. `bench encoder` sets the guess of chapter 4's
+encoder beside inference.
 """
 
 import os
@@ -16,6 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from course_utils.built import lista
+from course_utils.built import groups, lista
 from course_utils.built.ista import energy, lambda_max, sparse_codes
 from course_utils.data import (
     Labelled,
@@ -36,17 +38,19 @@ from course_utils.data import (
     whiten,
 )
 from course_utils.reproduce import drsae
+from course_utils.reproduce import groups as reproduced
 
 GOAL = 1e-6
 Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table of speeds, of "training" or of "mnist", or the memory of a "million"."""
-    kinds = {"": speeds, "million": million, "training": training, "mnist": mnist_epoch}
+    """Print the table of speeds, or of what is named; 2 if nothing is known by that name."""
+    kinds = {"": speeds, "million": million, "training": training}
+    kinds |= {"mnist": mnist_epoch, "encoder": encoder}
     kind = " ".join(arguments)
     if kind not in kinds:
-        print(f"usage: python3 course.py bench [million | training | mnist], not {kind}")
+        print(f"usage: python3 course.py bench [million | training | mnist | encoder], not {kind}")
         return 2
     return kinds[kind]()
 
@@ -188,6 +192,36 @@ def mnist_epoch(count: int = 50_000) -> int:
     headers = ["network", "epoch, s", "bare products, s", "ratio"]
     print(tabulate(rows, headers, floatfmt=".3g"))
     print(f"peak memory of the whole process: {_peak_gib():.2f} GiB")
+    return 0
+
+
+def encoder(count: int = 10_000) -> int:
+    """Print, for the full-size map of chapter 4, milliseconds of the encoder's guess and of
+    inference in so many steps, and how much of the energy each saves, of what 300 steps save."""
+    torch.set_num_threads(2)
+    stored = weights("groups")
+    Wd, pools, lmbd = stored["map"], reproduced.torus(reproduced.MAP), reproduced.MAP["lmbd"]
+    g = groups.Predictor(Wd).requires_grad_(False)
+    g.load_state_dict({name: stored[f"map_{name}"] for name in g.state_dict()})
+    x = reproduced.patches(np.random.default_rng(100), count)
+    ways = {"the guess": g}
+    for steps in (1, 2, 3, 5, 10):
+        coder = partial(groups.pooled_codes, Wd=Wd, lmbd=lmbd, pools=pools, steps=steps)
+        ways[f"inference, {steps} steps"] = coder
+        ways[f"the guess, then {steps} steps"] = lambda x, coder=coder: coder(x, guess=g(x))
+
+    def saved(z: Tensor) -> float:
+        E = [groups.group_energy(x, code, Wd, lmbd, pools).mean() for code in (0 * z, z)]
+        return (E[0] - E[1]).item()
+
+    most = saved(groups.pooled_codes(x, Wd, lmbd, pools, 300))
+    guess = _milliseconds(lambda: g(x))
+    rows = []
+    for name, code in ways.items():
+        spent = _milliseconds(lambda code=code: code(x))
+        rows.append([name, spent, spent / guess, 100 * saved(code(x)) / most])
+    headers = [f"{count} patches", "ms", "times the guess", "energy saved, %"]
+    print(tabulate(rows, headers, floatfmt=".3g"))
     return 0
 
 

@@ -100,8 +100,9 @@ def curves(
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence]) -> None:
-    """Display rows under headers as a table; floats are shown with four significant digits."""
-    display(Markdown(tabulate(rows, headers, tablefmt="github", floatfmt="#.4g")))
+    """Display rows under headers as a table: floats with four significant digits, text as it is."""
+    shown = [[f"{v:#.4g}" if isinstance(v, float) else v for v in row] for row in rows]
+    display(Markdown(tabulate(shown, headers, tablefmt="github", disable_numparse=True)))
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

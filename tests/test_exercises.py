@@ -157,6 +157,40 @@ def betrayed(first, last, rebuilt, evidence, T, over=lambda row: row.max()):
     return torch.tensor([wd, over(first) / (1.25 / T), over(evidence.abs()) / 5])
 
 
+def norms_by_hand(z, pools, of=lambda w, row: sum(w * row**2) ** 0.5):
+    """Return what is asked of each row and pool, one after the other, with what is planted."""
+    return torch.stack([torch.stack([of(w, row) for w in pools]) for row in z])
+
+
+def ring_by_hand(m, size, begin, goes_round=True):
+    row = torch.zeros(m)
+    for k in range(begin, begin + size):
+        if goes_round or k < m:
+            row[k % m] = 1
+    return row
+
+
+def side_by_side(m, size):
+    return [range(begin, begin + size) for begin in range(0, m, size)]
+
+
+def blocks(v, theta, size, of=side_by_side, length=lambda norm, theta: max(norm - theta, 0)):
+    """Return shortened blocks, one after the other, with what is planted in them."""
+    out = torch.zeros_like(v)
+    for row, new in zip(v, out, strict=True):
+        for units in map(list, of(len(row), size)):
+            norm = sum(row[k] ** 2 for k in units) ** 0.5
+            if norm > 0:
+                new[units] = row[units] / norm * length(norm, theta)
+    return out
+
+
+def pulls(x, Wd, pools, of=torch.linalg.vector_norm):
+    """Return what is asked of c = Wdᵀ x in each pool, row by row: (B, p)."""
+    c = torch.einsum("bn,nm->bm", x, Wd)
+    return torch.stack([torch.stack([of(row[on == 1]) for on in pools]) for row in c])
+
+
 RIGHT = [
     ("check_elastic_step", elastic()),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
@@ -168,6 +202,10 @@ RIGHT = [
     ("check_bounded_columns", bounded),
     ("check_learned_numbers", numbers),
     ("check_missing_bound", betrayed),
+    ("check_norms_of_pools", norms_by_hand),
+    ("check_ring_pool", lambda m, size, stride, j: ring_by_hand(m, size, j * stride)),
+    ("check_block_shrink", blocks),
+    ("check_group_lambda_max", lambda *a: pulls(*a).max(1).values),
 ]
 PLANTED = [
     ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
@@ -371,6 +409,134 @@ PLANTED = [
     ("check_missing_bound", lambda *a: betrayed(*a, over=torch.mean), "not the mean"),
     ("check_missing_bound", lambda *a: 1 / betrayed(*a), "turn the ratios"),
     ("check_missing_bound", lambda *a: betrayed(*a).argmax(), "the shape is"),
+    (
+        "check_norms_of_pools",
+        lambda z, pools: norms_by_hand(z, pools, lambda w, row: sum(w * row**2)),
+        "these are squared norms",
+    ),
+    (
+        "check_norms_of_pools",
+        lambda z, pools: norms_by_hand(torch.linalg.vector_norm(z, dim=0).expand_as(z), pools),
+        "summed over the batch",
+    ),
+    (
+        "check_norms_of_pools",
+        lambda z, pools: norms_by_hand(z, pools, lambda w, row: (w * row).norm()),
+        "you squared the weights",
+    ),
+    (
+        "check_norms_of_pools",
+        lambda z, pools: norms_by_hand(z, pools, lambda w, row: row[w > 0].norm()),
+        "left out the weights",
+    ),
+    (
+        "check_norms_of_pools",
+        lambda z, pools: norms_by_hand(z, pools, lambda w, row: sum(w * abs(row))),
+        "this is an L1",
+    ),
+    (
+        "check_norms_of_pools",
+        lambda z, pools: norms_by_hand(z, pools, lambda w, row: (w @ row**2 / sum(w)) ** 0.5),
+        "by the pool's total weight",
+    ),
+    ("check_norms_of_pools", lambda z, pools: norms_by_hand(z, pools).T, "the shape is"),
+    ("check_ring_pool", lambda m, s, d, j: ring_by_hand(m, s, j * d, False), "is cut off"),
+    ("check_ring_pool", lambda m, s, d, j: ring_by_hand(m, s, j), "left out the stride"),
+    ("check_ring_pool", lambda m, s, d, j: ring_by_hand(m, s, j * s), "not at j · size"),
+    (
+        "check_ring_pool",
+        lambda m, s, d, j: ring_by_hand(m, s, j * d - (s - 1) // 2),
+        "not its middle",
+    ),
+    ("check_ring_pool", lambda m, s, d, j: ring_by_hand(m, s + 1, j * d), "one unit too many"),
+    ("check_ring_pool", lambda m, s, d, j: ring_by_hand(m, s - 1, j * d), "one unit too few"),
+    (
+        "check_ring_pool",
+        lambda m, s, d, j: ring_by_hand(m, s + (j * d + s > m), j * d),  # only where it goes round
+        "one unit too many",
+    ),
+    (
+        "check_ring_pool",
+        lambda m, s, d, j: ring_by_hand(m, s - (j * d + s > m), j * d),
+        "one unit too few",
+    ),
+    ("check_ring_pool", lambda m, s, d, j: [1.0] * m, "returned a list"),
+    ("check_block_shrink", lambda v, theta, size: shrink_by_hand(v, theta), "each component by θ"),
+    ("check_block_shrink", lambda v, theta, size: blocks(v, theta, len(v.T)), "row as one block"),
+    (
+        "check_block_shrink",
+        lambda *a: blocks(*a, length=lambda norm, theta: norm - theta),
+        "yours turns round",
+    ),
+    (
+        "check_block_shrink",
+        lambda *a: blocks(*a, of=lambda m, s: [range(k, m, m // s) for k in range(m // s)]),
+        "units side by side",
+    ),
+    (
+        "check_block_shrink",
+        lambda v, theta, size: blocks(v, theta, len(v.T) // size),
+        "you made size blocks",
+    ),
+    (
+        "check_block_shrink",
+        lambda *a: blocks(*a, length=lambda norm, theta: norm if norm > theta else 0),
+        "kept its full length",
+    ),
+    (
+        "check_block_shrink",
+        lambda v, theta, size: blocks(v, theta * size**0.5, size),
+        "multiplied θ by √size",
+    ),
+    (
+        "check_block_shrink",
+        lambda *a: blocks(*a, length=lambda norm, theta: norm * max(norm - theta, 0)),
+        "divide by the norm, too",
+    ),
+    (
+        "check_block_shrink",
+        lambda v, theta, size: torch.cat(
+            [
+                b / b.norm(dim=1)[:, None] * b.norm(dim=1)[:, None].sub(theta).relu()
+                for b in v.split(size, 1)
+            ],
+            1,
+        ),
+        "case 3: the result holds nan",
+    ),
+    (
+        "check_group_lambda_max",
+        lambda *a: pulls(*a, of=lambda c: max(abs(c))).amax(1),
+        "the λ_max of L1",
+    ),
+    (
+        "check_group_lambda_max",
+        lambda *a: pulls(*a).square().sum(1).sqrt(),
+        "the norm over all units",
+    ),
+    ("check_group_lambda_max", lambda *a: pulls(*a).min(1).values, "the smallest of the pools"),
+    (
+        "check_group_lambda_max",
+        lambda *a: pulls(*a).sum(1) / len(a[2]),
+        "the mean over the pools",
+    ),
+    (
+        "check_group_lambda_max",
+        lambda *a: pulls(*a).amax() * torch.ones(len(a[0])).double(),
+        "one λ for the whole batch",
+    ),
+    (
+        "check_group_lambda_max",
+        lambda *a: pulls(*a, of=lambda c: sum(c**2)).amax(1),
+        "the square of the largest norm",
+    ),
+    (
+        "check_group_lambda_max",
+        lambda *a: pulls(*a, of=lambda c: sum(abs(c))).amax(1),
+        "the largest L1 of a pool",
+    ),
+    ("check_group_lambda_max", lambda *a: pulls(*a, of=sum).amax(1), "you summed c itself"),
+    ("check_group_lambda_max", lambda *a: pulls(*a).amax(1, keepdim=True), "the shape is"),
 ]
 
 

@@ -220,10 +220,14 @@ def ista_likeness(net: DrSAE) -> Tensor:
     return (lateral * overlap).sum(1)
 
 # %% ../../notebooks/03_drsae.ipynb #shares-def
-def unit_shares(net: DrSAE) -> dict[str, float]:
+def unit_shares(net: DrSAE, units: Tensor | None = None) -> dict[str, float]:
     """Return the percentage of part-units (angle < 0.5) and categorical-units (> 0.7), and the
-    median likeness to ISTA of both; nan where there are none. Bounds of Rolfe & LeCun 2013."""
-    angle, likeness = unit_angles(net), ista_likeness(net)
+    median likeness to ISTA of both; nan where there are none. Bounds of Rolfe & LeCun 2013.
+
+    units (m,), bool: those that count; all unless given.
+    """
+    units = torch.ones_like(net.b, dtype=torch.bool) if units is None else units
+    angle, likeness = unit_angles(net)[units], ista_likeness(net)[units]
     part, categorical = angle < 0.5, angle > 0.7
     return {
         "part_units_percent": 100 * part.float().mean().item(),

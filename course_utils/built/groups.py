@@ -2,6 +2,7 @@
 
 # %% auto #0
 __all__ = [
+    "listed_pools",
     "line_pools",
     "ring_pools",
     "torus_pools",
@@ -15,21 +16,52 @@ __all__ = [
     "steepness",
     "pooled_iterates",
     "pooled_codes",
-    "pooled_dictionary_step",
+    "Predictor",
+    "predictive_step",
+    "learn_predictive",
     "orientations",
     "turn",
-    "neighbour_turn",
+    "frequencies",
+    "places",
+    "differences",
     "map_smoothness",
+    "carriers",
+    "unexplained",
+    "l1_codes_at",
+    "spread_of",
+    "moved",
+    "change",
+    "GroupLista",
 ]
 
 # %% ../../notebooks/04_group_sparsity.ipynb #imports
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn.functional import affine_grid, grid_sample, normalize
 
-from course_utils.built.ista import guard, lipschitz, unit_columns
+from course_utils.built.ista import fista, guard, lipschitz, orientation_moment, unit_columns
+from course_utils.built.lista import ista_matrices
+from course_utils.data import gaussian_dictionary
+from course_utils.training import fit, minibatches
+
+# %% ../../notebooks/04_group_sparsity.ipynb #listed-def
+def listed_pools(pools: Sequence[Sequence[int]], m: int) -> Tensor:
+    """Return pools (p, m) with weight 1 for the units that each list names, out of m.
+
+    Raises ValueError if a list names no unit, or one that is not there.
+    """
+    for members in pools:
+        if not members or min(members) < 0 or max(members) >= m:
+            raise ValueError(f"a pool needs units from 0 to {m - 1}, but one lists {list(members)}")
+    rows = torch.zeros(len(pools), m)
+    for row, members in zip(rows, pools, strict=True):
+        row[list(members)] = 1.0
+    return rows
 
 # %% ../../notebooks/04_group_sparsity.ipynb #line-def
 def line_pools(m: int, window: Tensor, stride: int = 1) -> Tensor:
@@ -76,12 +108,19 @@ def gaussian_window(size: int, width: float) -> Tensor:
 
 # %% ../../notebooks/04_group_sparsity.ipynb #norm-def
 def pool_norms(z: Tensor, pools: Tensor) -> Tensor:
-    """Return √(Σ_k w_jk z_k²) for each pool, (B, p), of codes z (B, m); pools (p, m)."""
-    return (z.square() @ pools.T).sqrt()
+    """Return √(Σ_k w_jk z_k²) for each pool, (B, p), of codes z (B, m); pools (p, m).
+
+    Where it is zero, so is its gradient: one of its subgradients.
+    """
+    squares = z.square() @ pools.T
+    return squares.clamp(min=1e-30).sqrt() * (squares > 0)  # PyTorch's slope of √0 is infinite
 
 # %% ../../notebooks/04_group_sparsity.ipynb #energy-def
-def group_guard(pools: Tensor, m: int) -> None:
-    """Raise ValueError unless pools is (p, m), finite, not negative, and holds every unit."""
+def group_guard(x: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -> None:
+    """Raise ValueError unless x, Wd and λ fit together (chapter 1) and pools is (p, m), finite, not
+    negative, and holds every unit."""
+    guard(x, Wd, lmbd)
+    m = Wd.shape[1]
     if pools.ndim != 2 or pools.shape[1] != m:
         raise ValueError(f"pools must be (p, {m}), a column per unit, not {tuple(pools.shape)}")
     if not (pools.isfinite().all() and (pools >= 0).all()):
@@ -95,8 +134,7 @@ def group_energy(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -
 
     x (B, n), z (B, m), Wd (n, m), pools (p, m). Raises ValueError if they do not fit together.
     """
-    guard(x, Wd, lmbd)
-    group_guard(pools, Wd.shape[1])
+    group_guard(x, Wd, lmbd, pools)
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * pool_norms(z, pools).sum(1)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #shrink-def
@@ -120,7 +158,7 @@ def group_kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Te
     """
     guard(x, Wd, lmbd)
     c, norms = (x - z @ Wd.T) @ Wd, pool_norms(z, pools)
-    pull = lmbd * z / (norms.clamp(min=1e-300) @ pools)
+    pull = lmbd * z / (norms.clamp(min=1e-30) @ pools)
     on = pool_norms(c - pull, pools)
     off = (pool_norms(c, pools) - lmbd).clamp(min=0)
     return torch.where(norms > 0, on, off).amax(1)
@@ -133,14 +171,18 @@ def rounded_energy(
 
     At most λ p ε above group_energy. Raises ValueError if the arguments do not fit together.
     """
-    guard(x, Wd, lmbd)
-    group_guard(pools, Wd.shape[1])
+    group_guard(x, Wd, lmbd, pools)
     norms = (z.square() @ pools.T + eps**2).sqrt()
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * norms.sum(1)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #smooth-def-2
 def steepness(z: Tensor, lmbd: float, pools: Tensor, eps: float) -> Tensor:
-    """Return h = λ Σ_j w_jk / √(Σ_k w_jk z_k² + ε²), (B, m), at codes z (B, m)."""
+    """Return h = λ Σ_j w_jk / √(Σ_k w_jk z_k² + ε²), (B, m), at codes z (B, m).
+
+    Raises ValueError if eps is not positive.
+    """
+    if not eps > 0:
+        raise ValueError(f"eps must be positive, but it is {eps}: at zero the norm has a kink")
     return lmbd * (z.square() @ pools.T + eps**2).rsqrt() @ pools
 
 # %% ../../notebooks/04_group_sparsity.ipynb #descent-def
@@ -152,89 +194,260 @@ def pooled_iterates(
     x (B, n), Wd (n, m), pools (p, m), which may overlap. Majorise-minimise (Hunter & Lange 2004).
     Raises ValueError if the arguments do not fit together, or if eps is not positive.
     """
-    guard(x, Wd, lmbd)
-    group_guard(pools, Wd.shape[1])
-    if not eps > 0:
-        raise ValueError(f"eps must be positive, but it is {eps}: at zero the norm has a kink")
+    group_guard(x, Wd, lmbd, pools)
     L = lipschitz(Wd)
     z = x @ Wd / L
     while True:
-        yield z
         h = steepness(z, lmbd, pools, eps)
+        yield z
         z = z + ((x - z @ Wd.T) @ Wd - h * z) / (L + h)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #codes-def
 def pooled_codes(
-    x: Tensor, Wd: Tensor, lmbd: float, pools: Tensor, steps: int, eps: float = 1e-2
+    x: Tensor,
+    Wd: Tensor,
+    lmbd: float,
+    pools: Tensor,
+    steps: int,
+    guess: Tensor | None = None,
+    alpha: float = 0.0,
+    eps: float = 1e-2,
 ) -> Tensor:
     """Return codes (B, m) after so many steps of majorise-minimise with momentum.
 
-    Like pooled_iterates, but each step starts from a point ahead of the last code, as in FISTA
-    (Beck & Teboulle 2009); a row that would go uphill drops its momentum (O'Donoghue & Candès
-    2015). Faster, and not proved to descend at every step.
+    They make rounded_energy + α/2 ‖z − guess‖² small, starting from guess (B, m): Wdᵀ x / L unless
+    given. Faster than pooled_iterates, and not proved to descend at every step. Raises ValueError
+    if the arguments do not fit together, or if eps is not positive.
     """
-    guard(x, Wd, lmbd)
-    L, t = lipschitz(Wd), 1.0
-    z = y = x @ Wd / L
+    group_guard(x, Wd, lmbd, pools)
+    L, t, drive, overlap = lipschitz(Wd), 1.0, x @ Wd, Wd.T @ Wd
+    guess = drive / L if guess is None else guess
+    z = y = guess
     for _ in range(steps):
         h = steepness(y, lmbd, pools, eps)
-        last, z = z, y + ((x - y @ Wd.T) @ Wd - h * y) / (L + h)
+        push = drive - y @ overlap + alpha * (guess - y) - h * y
+        last, z = z, y + push / (L + alpha + h)
         t_next = (1 + (1 + 4 * t**2) ** 0.5) / 2
         ahead = z - last
         downhill = ((y - z) * ahead).sum(1, keepdim=True) <= 0
         y, t = z + (t - 1) / t_next * ahead * downhill, t_next
     return z
 
-# %% ../../notebooks/04_group_sparsity.ipynb #learn-def
-def pooled_dictionary_step(
-    Wd: Tensor, x: Tensor, lmbd: float, pools: Tensor, steps: int = 25
-) -> tuple[Tensor, dict[str, float]]:
-    """Code x (B, n) under pools, then take chapter 1's gradient step on Wd (n, m).
+# %% ../../notebooks/04_group_sparsity.ipynb #predictor-def
+class Predictor(nn.Module):
+    """The encoder g(x) = gain · tanh(We x + b): from x (B, n) a guess of the code (B, m).
 
-    Returns the new Wd, its columns of norm 1, and the batch's mean energy before the step.
-    Kavukcuoglu, Ranzato, Fergus & LeCun 2009.
+    We (m, n) starts as Wdᵀ, b (m,) as 0, gain (m,) as 1. Kavukcuoglu, Ranzato & LeCun 2008.
     """
-    z = pooled_codes(x, Wd, lmbd, pools, steps)
-    before = group_energy(x, z, Wd, lmbd, pools).mean().item()
-    Wd = Wd + (x - z @ Wd.T).T @ z / max(lipschitz(z), 1e-12)
-    return unit_columns(Wd), {"energy": before}
+
+    def __init__(self, Wd: Tensor) -> None:
+        super().__init__()
+        self.We = Parameter(Wd.T.clone())
+        self.b, self.gain = Parameter(Wd.new_zeros(len(Wd.T))), Parameter(Wd.new_ones(len(Wd.T)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the guess (B, m) for x (B, n)."""
+        return self.gain * torch.tanh(x @ self.We.T + self.b)
+
+# %% ../../notebooks/04_group_sparsity.ipynb #alternate-def
+def predictive_step(
+    state: tuple[Tensor, Predictor, torch.optim.Optimizer],
+    x: Tensor,
+    lmbd: float,
+    pools: Tensor,
+    alpha: float = 1.0,
+    steps: int = 10,
+) -> tuple[tuple[Tensor, Predictor, torch.optim.Optimizer], dict[str, float]]:
+    """Infer the code of x (B, n), then step Wd (n, m), then the encoder; return state and figures.
+
+    Figures, before the step: "energy", the mean group_energy, and "prediction", the mean
+    α/2 ‖z − g(x)‖². Kavukcuoglu, Ranzato, Fergus & LeCun 2009.
+    """
+    Wd, g, optimizer = state
+    guess = g(x)
+    z = pooled_codes(x, Wd, lmbd, pools, steps, guess.detach(), alpha)
+    energy = group_energy(x, z, Wd, lmbd, pools).mean().item()
+    prediction = 0.5 * alpha * (z - guess).square().sum(1).mean()
+    Wd = unit_columns(Wd + (x - z @ Wd.T).T @ z / max(lipschitz(z), 1e-12))
+    optimizer.zero_grad()
+    prediction.backward()
+    optimizer.step()
+    return (Wd, g, optimizer), {"energy": energy, "prediction": prediction.item()}
+
+# %% ../../notebooks/04_group_sparsity.ipynb #alternate-def-2
+def learn_predictive(
+    x: Tensor,
+    pools: Tensor,
+    lmbd: float,
+    steps: int,
+    generator: np.random.Generator,
+    rate: float = 5e-3,
+) -> tuple[Tensor, Predictor, dict[str, np.ndarray]]:
+    """Learn a decoder Wd (n, m) and an encoder from patches x (N, n), 256 a step.
+
+    pools (p, m). Wd starts from random columns; rate is that of the encoder's Adam. Returns Wd,
+    the encoder and the history of predictive_step's figures. Raises ValueError on pools that do
+    not fit, and on fewer than 256 patches.
+    """
+    Wd = gaussian_dictionary(x.shape[1], pools.shape[-1], generator)
+    group_guard(x[:1], Wd, lmbd, pools)
+    g = Predictor(Wd)
+    state = Wd, g, torch.optim.Adam(g.parameters(), rate)
+    batches = (x[rows] for rows in minibatches(len(x), 256, generator))
+    step = partial(predictive_step, lmbd=lmbd, pools=pools)
+    (Wd, g, _), history = fit(step, state, batches, steps)
+    return Wd, g.requires_grad_(False), history
 
 # %% ../../notebooks/04_group_sparsity.ipynb #orientation-def
 def orientations(Wd: Tensor, size: int) -> Tensor:
-    """Return the orientation (m,), in radians mod π, of filters Wd (size * size, m).
-
-    Half the angle of Σ P(f) exp(2iθ_f): P is the power spectrum, θ_f the direction of f.
-    """
-    P = torch.fft.fft2(Wd.T.reshape(-1, size, size)).abs().square()
-    f = torch.fft.fftfreq(size)
-    angle = torch.atan2(f[:, None], f[None, :])
-    direction = torch.polar(torch.ones_like(angle), 2 * angle)
-    direction[0, 0] = 0  # a constant has no direction
-    return (P * direction).sum((1, 2)).angle() / 2
+    """Return the orientation (m,), in radians mod π, of filters Wd (size * size, m): half the
+    angle of orientation_moment."""
+    return orientation_moment(Wd, size).angle() / 2
 
 # %% ../../notebooks/04_group_sparsity.ipynb #orientation-def-2
 def turn(a: Tensor, b: Tensor) -> Tensor:
     """Return the angle between orientations a and b, in radians from 0 to π/2; shapes broadcast."""
     return ((a - b + np.pi / 2) % np.pi - np.pi / 2).abs()
 
+# %% ../../notebooks/04_group_sparsity.ipynb #frequency-def
+def frequencies(Wd: Tensor, size: int) -> Tensor:
+    """Return the mean |f|, in cycles per pixel, in the power spectrum of each filter: (m,)."""
+    P = torch.fft.fft2(Wd.T.reshape(-1, size, size)).abs().square()
+    f = torch.fft.fftfreq(size)
+    return (P * torch.hypot(f[:, None], f[None, :])).sum((1, 2)) / P.sum((1, 2)).clamp(min=1e-30)
+
+# %% ../../notebooks/04_group_sparsity.ipynb #frequency-def-2
+def places(Wd: Tensor, size: int) -> Tensor:
+    """Return the centre of each filter's squares, (m, 2): row and column, in pixels."""
+    power = Wd.T.reshape(-1, size, size).square()
+    power = power / power.sum((1, 2), keepdim=True).clamp(min=1e-30)
+    pixel = torch.arange(size).to(Wd)
+    return torch.stack([power.sum(2) @ pixel, power.sum(1) @ pixel], 1)
+
+# %% ../../notebooks/04_group_sparsity.ipynb #difference-def
+def differences(Wd: Tensor, size: int) -> dict[str, Tensor]:
+    """Return how far any two filters differ, (m, m) each: "orientation" (radians), "frequency" (of
+    its logarithm) and "place" (pixels)."""
+    theta, f, place = (
+        orientations(Wd, size),
+        frequencies(Wd, size).clamp(min=1e-6).log(),
+        places(Wd, size),
+    )
+    return {
+        "orientation": turn(theta[:, None], theta),
+        "frequency": (f[:, None] - f).abs(),
+        "place": torch.cdist(place, place),
+    }
+
 # %% ../../notebooks/04_group_sparsity.ipynb #smoothness-def
-def neighbour_turn(theta: Tensor, height: int, width: int) -> Tensor:
-    """Return the mean turn between neighbours on a torus, for maps theta (…, height * width)."""
-    grid = theta.reshape(*theta.shape[:-1], height, width)
-    sides = [turn(grid, grid.roll(1, axis)).mean((-2, -1)) for axis in (-2, -1)]
-    return sum(sides) / 2
-
-# %% ../../notebooks/04_group_sparsity.ipynb #smoothness-def-2
 def map_smoothness(
-    theta: Tensor, height: int, width: int, generator: np.random.Generator, shuffles: int = 1000
+    D: Tensor, height: int, width: int, generator: np.random.Generator, shuffles: int = 1000
 ) -> tuple[float, float]:
-    """Return how much smoother a map of orientations theta (m,) is than chance: z-score, ratio.
+    """Return how much smoother than chance a torus of filters is: z-score and ratio.
 
-    z: by how many standard deviations its neighbours turn less than in shuffled maps. Ratio: their
-    mean turn over that of all pairs; 1 is chance, 0 a constant. z grows with m, the ratio does not.
+    D (m, m): how far any two filters differ. z: by how many standard deviations neighbours differ
+    less than in shuffled maps. Ratio: their mean difference over that of all pairs; 1 is chance, 0
+    a constant. z grows with m, the ratio does not.
     """
-    orders = np.stack([generator.permutation(len(theta)) for _ in range(shuffles)])
-    chance = neighbour_turn(theta[torch.from_numpy(orders)], height, width)
-    seen = neighbour_turn(theta, height, width)
-    pairs = turn(theta[:, None], theta).sum() / (len(theta) * (len(theta) - 1))
-    return ((chance.mean() - seen) / chance.std()).item(), (seen / pairs).item()
+    m = height * width
+    unit = torch.arange(m).reshape(height, width)
+    beside = torch.cat([unit.roll(1, 0).flatten(), unit.roll(1, 1).flatten()])
+    here = unit.flatten().repeat(2)
+    orders = torch.from_numpy(np.stack([generator.permutation(m) for _ in range(shuffles)]))
+    chance = D[orders[:, here], orders[:, beside]].mean(1)
+    seen = D[here, beside].mean()
+    return ((chance.mean() - seen) / chance.std()).item(), (seen / D.sum() * m * (m - 1)).item()
+
+# %% ../../notebooks/04_group_sparsity.ipynb #carriers-def
+def carriers(a: Tensor, share: float = 0.95) -> Tensor:
+    """Return how many entries of each row of a (B, m) carry the given share of its squares: (B,).
+
+    A row of zeros needs one.
+    """
+    power = a.square().sort(1, descending=True).values.cumsum(1)
+    return (power < share * power[:, -1:]).sum(1) + 1
+
+# %% ../../notebooks/04_group_sparsity.ipynb #unexplained-def
+def unexplained(x: Tensor, z: Tensor, Wd: Tensor) -> float:
+    """Return the share of the squares of x (B, n) that codes z (B, m) do not rebuild."""
+    return ((x - z @ Wd.T).square().sum() / x.square().sum()).item()
+
+# %% ../../notebooks/04_group_sparsity.ipynb #l1-at-def
+def l1_codes_at(x: Tensor, Wd: Tensor, rest: float, steps: int = 100) -> Tensor:
+    """Return the L1 codes (B, m) of x (B, n) whose unexplained share is rest, by bisection over λ.
+
+    Raises ValueError unless 0 < rest < 1, and if no λ leaves so little after the given steps.
+    """
+    if not 0 < rest < 1:
+        raise ValueError(f"the unexplained share must lie between 0 and 1, but it is {rest}")
+    low, high = 0.0, (x @ Wd).abs().max().item()
+    for _ in range(15):
+        lmbd = (low + high) / 2
+        z = fista(x, Wd, lmbd, steps)
+        low, high = (lmbd, high) if unexplained(x, z, Wd) < rest else (low, lmbd)
+    if unexplained(x, z, Wd) > rest + 0.01:
+        raise ValueError(f"no λ leaves {rest} unexplained after {steps} steps: take more steps")
+    return z
+
+# %% ../../notebooks/04_group_sparsity.ipynb #spread-def
+def spread_of(z: Tensor, pools: Tensor, generator: np.random.Generator) -> dict[str, float]:
+    """Return how many units and how many pools carry 95 % of codes z (B, m), mean over rows, and
+    how many pools would if the units were laid out in another, random order."""
+    order = torch.from_numpy(generator.permutation(z.shape[1]))
+    codes = {"units": z, "pools": pool_norms(z, pools)}
+    codes["pools_shuffled"] = pool_norms(z[:, order], pools)
+    return {name: carriers(code).float().mean().item() for name, code in codes.items()}
+
+# %% ../../notebooks/04_group_sparsity.ipynb #moved-def
+def moved(wide: Tensor, side: int, size: int, pixels: float, degrees: float) -> Tensor:
+    """Cut the middle (B, size * size) out of pictures wide (B, side * side), after they have been
+    shifted to the left by so many pixels and turned anticlockwise by so many degrees.
+
+    Between pixels, values are interpolated. Raises ValueError if the window would leave wide.
+    """
+    angle = torch.tensor(degrees).to(wide).deg2rad()
+    if abs(pixels) + size * (angle.cos().abs() + angle.sin().abs()) / 2 > side / 2:
+        raise ValueError(f"{pixels} pixels, {degrees}°: a window of {size} leaves a side of {side}")
+    turned = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)
+    window = torch.cat(
+        [turned * size / side, torch.tensor([[2 * pixels / side], [0.0]]).to(wide)], 1
+    )
+    grid = affine_grid(window.expand(len(wide), 2, 3), (len(wide), 1, size, size), False)
+    pictures = wide.reshape(-1, 1, side, side)
+    return grid_sample(pictures, grid, align_corners=False).reshape(len(wide), -1)
+
+# %% ../../notebooks/04_group_sparsity.ipynb #change-def
+def change(a: Tensor, b: Tensor) -> float:
+    """Return how far features a, b (B, p) are apart, over how far those of unrelated inputs are.
+
+    Mean squared distances, of rows scaled to norm 1: so contrast does not count. 0 is no change, 1
+    what any two inputs differ by.
+    """
+    a, b = normalize(a), normalize(b)
+    return ((a - b).square().sum() / (a - a.roll(1, 0)).square().sum()).item()
+
+# %% ../../notebooks/04_group_sparsity.ipynb #group-lista-def
+class GroupLista(nn.Module):
+    """z ← group_shrink(We x + S z, θ), depth times from z = 0: LISTA for disjoint pools (p, m).
+
+    Starts as ISTA with the block soft threshold on Wd (n, m) at price λ. We, S and θ > 0, one for
+    each pool, are shared by all layers. Raises ValueError if depth is below 1 or pools overlap.
+    """
+
+    def __init__(self, Wd: Tensor, lmbd: float, pools: Tensor, depth: int) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"a network has at least 1 layer, but depth is {depth}")
+        group_shrink(Wd.new_zeros(1, Wd.shape[1]), 1.0, pools)  # refuses pools that overlap
+        self.depth = depth
+        self.register_buffer("pools", pools)
+        self.We, self.S = (Parameter(matrix) for matrix in ista_matrices(Wd))
+        self.log_theta = Parameter(Wd.new_full((len(pools),), lmbd / lipschitz(Wd)).log())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the code (B, m) after the last layer, for x (B, n)."""
+        drive = x @ self.We.T
+        z = torch.zeros_like(drive)
+        for _ in range(self.depth):
+            z = group_shrink(torch.addmm(drive, z, self.S.T), self.log_theta.exp(), self.pools)
+        return z

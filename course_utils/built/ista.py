@@ -18,6 +18,7 @@ __all__ = [
     "unit_columns",
     "dictionary_step",
     "learn_dictionary",
+    "orientation_moment",
     "orientation_selectivity",
     "nonneg_unit_columns",
     "greedy_step",
@@ -228,8 +229,8 @@ def learn_dictionary(
     return Wd, history["energy"]
 
 # %% ../../notebooks/01_ista.ipynb #selectivity-def
-def orientation_selectivity(Wd: Tensor, size: int) -> Tensor:
-    """Return |Σ P(f) exp(2iθ_f)| / Σ P(f) for each column of Wd (size * size, m): (m,) in [0, 1].
+def orientation_moment(Wd: Tensor, size: int) -> Tensor:
+    """Return Σ P(f) exp(2iθ_f) / Σ P(f) for each column of Wd (size * size, m): complex, (m,).
 
     P is the power spectrum of the filter as a size x size picture, θ_f the direction of f.
     """
@@ -238,7 +239,13 @@ def orientation_selectivity(Wd: Tensor, size: int) -> Tensor:
     angle = torch.atan2(f[:, None], f[None, :])
     direction = torch.polar(torch.ones_like(angle), 2 * angle)
     direction[0, 0] = 0  # a constant has no direction
-    return (P * direction).sum((1, 2)).abs() / P.sum((1, 2)).clamp(min=1e-30)
+    return (P * direction).sum((1, 2)) / P.sum((1, 2)).clamp(min=1e-30)
+
+# %% ../../notebooks/01_ista.ipynb #selectivity-def-2
+def orientation_selectivity(Wd: Tensor, size: int) -> Tensor:
+    """Return the length of orientation_moment for each column of Wd (size * size, m): (m,), from
+    0 for no orientation to 1 for a single one."""
+    return orientation_moment(Wd, size).abs()
 
 # %% ../../notebooks/01_ista.ipynb #nonneg-columns-def
 def nonneg_unit_columns(Wd: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import sys
 from functools import partial
 
 from course_utils.data import shared
-from course_utils.reproduce import Part, __doc__, drsae, ista, lista, reproduce
+from course_utils.reproduce import Part, __doc__, drsae, groups, ista, lista, reproduce
 
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
@@ -19,14 +19,27 @@ RUNS = {
         drsae.PAPER | {"nets": drsae.NETS},
     ),
     "drsae_ablation": (
-        {name: Part(partial(drsae.ablation_seed, name), 2) for name in drsae.ABLATIONS},
+        {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
     ),
     "drsae_descent": (
-        {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11",)},
+        {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
         drsae.PAPER | drsae.DESCENT,
     ),
     "drsae_live": ({"all": Part(drsae.live_seed, 10)}, drsae.LIVE),
+    "groups": (
+        {
+            "map": Part(groups.map_seed, 3),
+            "mnist": Part(groups.mnist_seed, 3),
+            "few_labels": Part(groups.few_labels_seed, 3),
+        },
+        {"map": groups.MAP, "patches": groups.PATCHES, "mnist": groups.MNIST},
+    ),
+    "groups_live": ({"all": Part(groups.live_seed, 10)}, groups.LIVE),
+    "groups_sweep": (
+        {name: Part(partial(groups.sweep_seed, name), 3) for name in groups.SWEEPS},
+        groups.SWEEP | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES},
+    ),
 }
 
 

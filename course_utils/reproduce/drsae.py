@@ -91,7 +91,8 @@ def _state(net: drsae.DrSAE, s: dict, optimizer: Optimizer, scheduler: LRSchedul
 def train_on_mnist(
     name: str, changes: dict, seed: int, learner: Callable[[drsae.DrSAE, dict], dict] = adam
 ) -> Outcome:
-    """Train one variant, by default with adam; return its errors, shares of units and weights.
+    """Train one variant, by default with adam; return its errors, shares of the units that
+    are ever on, and weights.
 
     The running average of the weights is what counts. Its validation error chooses the epoch (a
     draw goes to the lower logistic loss); only then is the test set read, once. After each epoch
@@ -122,10 +123,13 @@ def train_on_mnist(
     net.load_state_dict(chosen)
     figures = {f"validation_error_percent.{name}": best[0]}
     figures[f"test_error_percent.{name}"] = drsae.error_percent(net, *test_on)
-    figures |= {f"{key}.{name}": value for key, value in drsae.unit_shares(net).items()}
+    statistics = _statistics(net, choose_on)
+    alive = statistics["on"] > 0
+    figures[f"never_on_percent.{name}"] = 100 * (~alive).float().mean().item()
+    figures |= {f"{key}.{name}": value for key, value in drsae.unit_shares(net, alive).items()}
     kept.unlink()
     slopes["slopes_trained"] = drsae.slope_norms(net, *_few(labelled), s["weights"])
-    return figures, dict(net.named_parameters()) | slopes | _statistics(net, choose_on)
+    return figures, dict(net.named_parameters()) | slopes | statistics
 
 
 NETS = {  # units x iterations
