@@ -262,6 +262,7 @@ def live_seed(seed: int) -> Outcome:
             for kind in ("within", "between", "copies")
             for lmbd, value in names[kind].items()
         },
+        "guess-claims": lambda names: {f"saved.{name}": v for name, v in names["saved"].items()},
         "map-claims-3": map_of,
         "similar-claims": lambda names: {
             f"neighbours.{name}": value for name, value in names["is_alike"].items()
