@@ -98,6 +98,12 @@ def split(data: Labelled, sizes: Sequence[int], generator: np.random.Generator) 
     return [Labelled(data.x[part], data.y[part]) for part in parts]
 
 
+def first_of_each(data: Labelled, count: int) -> Labelled:
+    """Return the first count examples of each of the ten digits, or all where there are fewer."""
+    rows = torch.cat([(data.y == digit).nonzero()[:count, 0] for digit in range(10)])
+    return Labelled(data.x[rows], data.y[rows])
+
+
 def natural_images() -> dict[str, Tensor]:
     """Return the photographs of PHOTOGRAPHS by name, each grey (H, W) in [0, 1]."""
     from skimage.color import rgb2gray

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_utils import live
 from course_utils.built import drsae
-from course_utils.data import Labelled, mnist, shared, split
+from course_utils.data import Labelled, first_of_each, mnist, shared, split
 from course_utils.reproduce import Outcome
 from course_utils.training import fit, minibatches
 
@@ -210,8 +210,7 @@ def _data(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled, Labelled]:
     images, choose_on = split(train, s["split"], np.random.default_rng([seed, 10**6]))
     labelled, few = images, s["labels_per_class"]
     if few:
-        rows = torch.cat([(images.y == digit).nonzero()[:few, 0] for digit in range(10)])
-        labelled = Labelled(images.x[rows], images.y[rows])
+        labelled = first_of_each(images, few)
     return images if s["unlabelled_too"] else labelled, labelled, choose_on, test
 
 

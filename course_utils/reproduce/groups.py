@@ -45,8 +45,19 @@ def patches(rng: np.random.Generator, count: int, noise: bool = False) -> Tensor
     size = PATCHES["size"]
     if noise:
         return torch.from_numpy(rng.standard_normal((count, size**2), np.float32))
+    return photograph_patches(size, count, rng)
+
+
+def photograph_patches(size: int, count: int, rng: np.random.Generator) -> Tensor:
+    """Return patches (count, size * size) of the whitened photographs."""
     whitened = [data.whiten(image) for image in data.natural_images().values()]
     return data.patches(whitened, size, count, rng)
+
+
+def with_contrast(x: Tensor) -> Tensor:
+    """Return the half of the rows of x with the larger norms: in flat patches there is nothing."""
+    size = x.norm(dim=1)
+    return x[size > size.median()]
 
 
 def map_seed(seed: int) -> Outcome:
@@ -95,8 +106,7 @@ def code_measures(
     """Return, for the half of x (B, n) with most contrast: the share of its squares that the code
     does not rebuild, how many units and pools carry 95 % of it (pools also with units shuffled),
     the same for L1 on the same filters at equal reconstruction, and how well g guesses."""
-    size = x.norm(dim=1)
-    x = x[size > size.median()]
+    x = with_contrast(x)
     z = groups.pooled_codes(x, Wd, lmbd, pools, 150)
     rest = groups.unexplained(x, z, Wd)
     by_l1 = groups.l1_codes_at(x, Wd, rest)
@@ -111,9 +121,7 @@ def code_measures(
 
 def invariance(features: Features, rng: np.random.Generator, name: str) -> dict[str, float]:
     """Return how far features move when photographs are shifted or turned; see groups.moved."""
-    whitened = [data.whiten(image) for image in data.natural_images().values()]
-    wide = data.patches(whitened, 36, 2000, rng)
-    wide = wide[wide.norm(dim=1) > wide.norm(dim=1).median()]  # the rest is sky
+    wide = with_contrast(photograph_patches(36, 2000, rng))
     still = features(groups.moved(wide, 36, PATCHES["size"], 0.0, 0.0))
     figures = {}
     for pixels in (0, 1, 2, 3, 4, 6, 8):
@@ -162,9 +170,20 @@ def centred(x: Tensor) -> Tensor:
     return (x - x.mean(1, keepdim=True)) / 0.3
 
 
-def mnist_encoder(x: Tensor, pools: Tensor, lmbd: float, rng: np.random.Generator, s: dict):
+def mnist_encoder(x: Tensor, pools: Tensor, rng: np.random.Generator, s: dict) -> groups.Predictor:
     """Return the encoder learned from windows x (N, 256) under pools."""
-    return groups.learn_predictive(x, pools, lmbd, s["steps"], rng)[1]
+    return groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)[1]
+
+
+def mnist_windows(images: Tensor, rng: np.random.Generator, s: dict) -> Tensor:
+    """Return windows (about s["patches"], 256) of images drawn from (N, 784), to learn from."""
+    rows = torch.from_numpy(rng.integers(len(images), size=s["patches"] // len(s["places"]) ** 2))
+    return windows_of(images[rows], s)
+
+
+def at_all_places(features: Features, s: dict) -> Features:
+    """Return a function from digits (B, 784) to the features of all their windows, in one row."""
+    return lambda images: features(windows_of(images, s)).reshape(len(images), -1)
 
 
 def mnist_pools(s: dict) -> Tensor:
@@ -183,13 +202,10 @@ def mnist_seed(seed: int) -> Outcome:
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     pools = mnist_pools(s)
-    rows = torch.from_numpy(rng.integers(len(fit_on.x), size=s["patches"] // 25))
-    grid = mnist_encoder(windows_of(fit_on.x[rows], s), pools, s["lmbd"], rng, s)
-    whole = mnist_encoder(shrunk(fit_on.x, s), pools, s["lmbd"], rng, s)
+    grid = mnist_encoder(mnist_windows(fit_on.x, rng, s), pools, rng, s)
+    whole = mnist_encoder(shrunk(fit_on.x, s), pools, rng, s)
     features = {
-        "pooled_5x5": lambda x: groups.pool_norms(grid(windows_of(x, s)), pools).reshape(
-            len(x), -1
-        ),
+        "pooled_5x5": at_all_places(lambda x: groups.pool_norms(grid(x), pools), s),
         "pooled_single": lambda x: groups.pool_norms(whole(shrunk(x, s)), pools),
     }
     figures = {}
@@ -222,21 +238,19 @@ def few_labels_seed(seed: int) -> Outcome:
     s, rng = MNIST, np.random.default_rng([seed, 3])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
-    rows = torch.from_numpy(rng.integers(len(fit_on.x), size=s["patches"] // 25))
-    x, pools, single = windows_of(fit_on.x[rows], s), mnist_pools(s), torch.eye(512)
-    pooled = mnist_encoder(x, pools, s["lmbd"], rng, s)
-    by_l1 = mnist_encoder(x, single, s["lmbd"], rng, s)
+    x, pools, single = mnist_windows(fit_on.x, rng, s), mnist_pools(s), torch.eye(512)
+    pooled = mnist_encoder(x, pools, rng, s)
+    by_l1 = mnist_encoder(x, single, rng, s)
     features = {
         "pixels": lambda x: x,
-        "l1": lambda x: by_l1(windows_of(x, s)).abs().view(len(x), -1),
-        "pooled": lambda x: groups.pool_norms(pooled(windows_of(x, s)), pools).view(len(x), -1),
+        "l1": at_all_places(lambda x: by_l1(x).abs(), s),
+        "pooled": at_all_places(lambda x: groups.pool_norms(pooled(x), pools), s),
     }
     figures = {}
     for name, of in features.items():
         rest = [coded(of, part) for part in (choose_on, test)]
         for few in s["labels"]:
-            rows = torch.cat([(fit_on.y == digit).nonzero()[:few, 0] for digit in range(10)])
-            fit_few = coded(of, Labelled(fit_on.x[rows], fit_on.y[rows]))
+            fit_few = coded(of, data.first_of_each(fit_on, few))
             figures |= best_svm(fit_few, *rest, s["C_few"], f"{name}.{few}")
     return figures, {}
 
