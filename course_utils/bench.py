@@ -8,7 +8,8 @@ method must bring the relative energy gap, over all patches or of the worst one,
 count. `bench million` codes a million patches and reports the peak memory. `bench training` sets a
 training step of each network of chapter 2 beside the bare matrix products of the same shapes,
 `bench mnist` an epoch of chapter 3's full-size run. `bench encoder` sets the guess of chapter 4's
-encoder beside inference.
+encoder beside inference. `bench local` sets chapter 5's tiles beside its readable code, its loop
+and the bare arithmetic, and tells how a training step grows with the image.
 """
 
 import os
@@ -27,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from course_utils.built import groups, lista
+from course_utils.built import groups, lista, local
 from course_utils.built.ista import energy, lambda_max, sparse_codes
 from course_utils.data import (
     Labelled,
@@ -39,6 +40,7 @@ from course_utils.data import (
 )
 from course_utils.reproduce import drsae
 from course_utils.reproduce import groups as reproduced
+from course_utils.reproduce import local as reproduced_local
 
 GOAL = 1e-6
 Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
@@ -47,10 +49,11 @@ Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 def main(arguments: list[str]) -> int:
     """Print the table of speeds, or of what is named; 2 if nothing is known by that name."""
     kinds = {"": speeds, "million": million, "training": training}
-    kinds |= {"mnist": mnist_epoch, "encoder": encoder}
+    kinds |= {"mnist": mnist_epoch, "encoder": encoder, "local": local_layers}
     kind = " ".join(arguments)
     if kind not in kinds:
-        print(f"usage: python3 course.py bench [million | training | mnist | encoder], not {kind}")
+        known = " | ".join(filter(None, kinds))
+        print(f"usage: python3 course.py bench [{known}], not {kind}")
         return 2
     return kinds[kind]()
 
@@ -223,6 +226,72 @@ def encoder(count: int = 10_000) -> int:
     headers = [f"{count} patches", "ms", "times the guess", "energy saved, %"]
     print(tabulate(rows, headers, floatfmt=".3g"))
     return 0
+
+
+def local_layers(batch: int = 32) -> int:
+    """Print seconds and peak memory of a training step of chapter 5 at full size, how a step grows
+    with the image, and milliseconds of each operation, three ways, beside bare arithmetic."""
+    torch.set_num_threads(2)
+    sheet = reproduced_local.sheet_of(reproduced_local.LOCAL)
+    seconds = _milliseconds(_step_of(sheet, batch), 5) / 1e3
+    print(f"full size: {seconds:.3g} s per training step, peak memory {_peak_gib():.2f} GiB")
+    _growth()
+    generator = np.random.default_rng(0)
+    x, z, Wd, square = (
+        torch.from_numpy(generator.standard_normal(shape, np.float32))
+        for shape in (
+            (batch, sheet.image**2),
+            (batch, sheet.units),
+            (sheet.field**2, sheet.units),
+            (1500, 1500),
+        )
+    )
+    W, weights_used = local.pack(Wd, sheet), sheet.field**2 * sheet.units
+    ways = {
+        "analysis": ((x, Wd), lambda: local.analysis(x, W, sheet)),
+        "synthesis": ((z, Wd), lambda: local.synthesis(z, W, sheet)),
+        "gradient": ((x, z), lambda: local.weight_gradient(x, z, sheet)),
+    }
+    rows = []
+    for name, (inputs, tiled) in ways.items():
+        by_fields, by_offsets = (
+            partial(getattr(local, f"{name}_by_{how}"), *inputs, sheet)
+            for how in ("fields", "offsets")
+        )
+        bare = batch * weights_used / 1500**3 * _milliseconds(lambda: square @ square)
+        tiles, loop = _milliseconds(tiled), _milliseconds(by_offsets, 3)
+        fields = _milliseconds(by_fields, 1)
+        rows.append([name, fields, loop, tiles, bare])
+    rows.append(["together", *np.sum([row[1:] for row in rows], 0)])
+    rows = [[*row, row[1] / row[3], row[2] / row[3], row[3] / row[4]] for row in rows]
+    headers = ["", "fields, ms", "offsets, ms", "tiles, ms", "bare, ms", "fields / tiles"]
+    print(tabulate(rows, [*headers, "offsets / tiles", "tiles / bare"], floatfmt=".3g"))
+    return 0
+
+
+def _growth(batch: int = 8) -> None:
+    """Print seconds of a training step for images of 40 to 320 pixels, fields of 9."""
+    units, seconds = [], []
+    for image in (40, 80, 160, 320):
+        sheet = local.Sheet(image, 9, 1, (8, 8))
+        step = _step_of(sheet, batch)
+        units.append(sheet.units)
+        seconds.append(_milliseconds(step, 9 if image < 200 else 3) / 1e3)
+    exponent, _ = np.polyfit(np.log(units), np.log(seconds), 1)
+    print(tabulate(zip(units, seconds, strict=True), ["units", "s per step"], floatfmt=".3g"))
+    print(f"seconds grow as units to the power {exponent:.2f}")
+
+
+def _step_of(sheet: local.Sheet, batch: int) -> Callable[[], object]:
+    """Return a function that takes one training step on a batch of noise."""
+    generator = np.random.default_rng(0)
+    Wd = gaussian_dictionary(sheet.field**2, sheet.units, generator)
+    g, v = local.LocalPredictor(Wd, sheet), torch.ones(1, sheet.units)
+    state = local.LocalState(Wd, v, g, torch.optim.Adam(g.parameters(), 5e-3))
+    size = (batch, sheet.image**2)
+    x = torch.from_numpy(generator.standard_normal(size, np.float32))
+    pools = local.SheetPools(sheet.side, groups.gaussian_window(5, 1.0))
+    return lambda: local.local_step(state, x, 2.0, pools, inner=5)
 
 
 def _products(plan: list[tuple[int, int, int, int]]) -> Callable[[], None]:

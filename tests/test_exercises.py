@@ -1,5 +1,6 @@
 """The checks of exercises: solutions pass, stubs are told so, each planted mistake is named."""
 
+import math
 import re
 from pathlib import Path
 
@@ -170,6 +171,50 @@ def ring_by_hand(m, size, begin, goes_round=True):
     return row
 
 
+def cut(x, field, top, left):
+    """Return a window, pixel by pixel."""
+    rows = [x[:, top + i, left : left + field] for i in range(field)]
+    return torch.stack(rows, 1)
+
+
+def painted(z, Wd, place=lambda k, i: k + i, add=lambda old, new: old + new):
+    """Return what a line of units paints, unit by unit and pixel by pixel."""
+    field, m = Wd.shape
+    x = torch.zeros(len(z), m + field - 1).to(z)
+    for k in range(m):
+        for i in range(field):
+            x[:, place(k, i)] = add(x[:, place(k, i)].clone(), z[:, k] * Wd[i, k])
+    return x
+
+
+def by_offset(z, Wd):
+    x = torch.zeros(len(z), Wd.shape[1] + len(Wd) - 1).to(z)
+    for i in range(len(Wd)):
+        x[:, i : i + Wd.shape[1]] = z * Wd[i]
+    return x
+
+
+def numbered(z, side, t, u, unit):
+    """Return codes in tiles: unit names the row and column of unit (i, j) in tile (a, b)."""
+    tiles = [(a, b) for a in range(side // t) for b in range(side // u)]
+    units = [[unit(*tile, *divmod(k, u)) for k in range(t * u)] for tile in tiles]
+    order = torch.tensor([[row * side + column for row, column in tile] for tile in units])
+    return z[:, order]
+
+
+def in_reading_order(z, side, t, u):
+    return numbered(z, side, t, u, lambda a, b, i, j: (a * t + i, b * u + j))
+
+
+def winding(theta, period=math.pi, legs=(0, 1, 2, 3), sign=1, whole=round):
+    """Return how often orientations go round, row by row and corner by corner."""
+    out = torch.zeros(len(theta)).to(theta)
+    for b, row in enumerate(theta.tolist()):
+        total = sum(math.remainder(row[(k + 1) % 4] - row[k], period) for k in legs)
+        out[b] = sign * whole(total / period)
+    return out
+
+
 def side_by_side(m, size):
     return [range(begin, begin + size) for begin in range(0, m, size)]
 
@@ -206,6 +251,14 @@ RIGHT = [
     ("check_ring_pool", lambda m, size, stride, j: ring_by_hand(m, size, j * stride)),
     ("check_block_shrink", blocks),
     ("check_group_lambda_max", lambda *a: pulls(*a).max(1).values),
+    ("check_units_along", lambda image, field, per: len(range(image - field + 1)) * per),
+    (
+        "check_seen_by_unit",
+        lambda x, field, per, row, column: cut(x, field, row // per, column // per),
+    ),
+    ("check_line_synthesis", painted),
+    ("check_tile_by_tile", in_reading_order),
+    ("check_turns_round", winding),
 ]
 PLANTED = [
     ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
@@ -537,6 +590,106 @@ PLANTED = [
     ),
     ("check_group_lambda_max", lambda *a: pulls(*a, of=sum).amax(1), "you summed c itself"),
     ("check_group_lambda_max", lambda *a: pulls(*a).amax(1, keepdim=True), "the shape is"),
+    ("check_units_along", lambda image, field, per: (image - field) * per, "the last place counts"),
+    ("check_units_along", lambda image, field, per: (image - field + 2) * per, "too many"),
+    (
+        "check_units_along",
+        lambda image, field, per: (image - field) * per + 1,
+        "before you multiply",
+    ),
+    ("check_units_along", lambda image, field, per: image - field + 1, "each has per units"),
+    ("check_units_along", lambda image, field, per: (image - field + 1) * per**2, "per² units"),
+    ("check_units_along", lambda image, field, per: image * per, "a field needs room"),
+    ("check_units_along", lambda image, field, per: image // field * per, "fields overlap"),
+    ("check_seen_by_unit", lambda x, s, per, r, c: cut(x, s, r, c), "you forgot per"),
+    ("check_seen_by_unit", lambda x, s, per, r, c: cut(x, s, c // per, r // per), "are exchanged"),
+    ("check_seen_by_unit", lambda x, s, p, r, c: cut(x, s, r // p + 1, c // p + 1), "off by one"),
+    (
+        "check_seen_by_unit",
+        lambda x, s, p, r, c: cut(x, s, max(r // p - s // 2, 0), max(c // p - s // 2, 0)),
+        "not its middle",
+    ),
+    ("check_seen_by_unit", lambda x, s, p, r, c: cut(x, s, r * p, c * p), "do not multiply"),
+    ("check_seen_by_unit", lambda x, s, p, r, c: cut(x, s, r // p * s, c // p * s), "whole field"),
+    ("check_seen_by_unit", lambda x, s, p, r, c: cut(x, s, r // p, c // p).mT, "is mirrored"),
+    ("check_seen_by_unit", lambda x, s, p, r, c: x[:, r // p :, c // p :], "the shape is"),
+    (
+        "check_line_synthesis",
+        lambda z, Wd: painted(z, Wd, add=lambda old, new: new),
+        "and the later one overwrites the earlier: add",
+    ),
+    (
+        "check_line_synthesis",
+        lambda z, Wd: painted(z, Wd, place=lambda k, i: k + len(Wd) - 1 - i),
+        "back to front",
+    ),
+    (
+        "check_line_synthesis",
+        lambda z, Wd: painted(z, torch.stack([Wd[:, 0]] * Wd.shape[1], 1)),
+        "one filter for all units",
+    ),
+    ("check_line_synthesis", lambda z, Wd: painted(z / z, Wd), "the codes are missing"),
+    ("check_line_synthesis", lambda z, Wd: painted(z, Wd / Wd), "the filters are missing"),
+    (
+        "check_line_synthesis",
+        lambda z, Wd: painted(z, Wd) / painted(z[:1] / z[:1], Wd / Wd),
+        "you took the mean",
+    ),
+    ("check_line_synthesis", lambda z, Wd: painted(z, Wd)[:, : Wd.shape[1]], "the shape is"),
+    ("check_line_synthesis", by_offset, "offsets overlap"),
+    ("check_tile_by_tile", lambda z, side, t, u: z.reshape(len(z), -1, t * u), "in pieces"),
+    (
+        "check_tile_by_tile",
+        lambda z, side, t, u: torch.cat(
+            [in_reading_order(z, side, t, u)[:, b :: side // u] for b in range(side // u)],
+            1,
+        ),
+        "tiles are in the wrong order",
+    ),
+    (
+        "check_tile_by_tile",
+        lambda z, side, t, u: in_reading_order(z, side, t, u)[
+            :, :, [i * u + j for j in range(u) for i in range(t)]
+        ],
+        "units inside a tile",
+    ),
+    (
+        "check_tile_by_tile",
+        lambda z, side, t, u: numbered(
+            z, side, t, u, lambda a, b, i, j: (i * (side // t) + a, j * (side // u) + b)
+        ),
+        "every (side / t)-th unit",
+    ),
+    (
+        "check_tile_by_tile",
+        lambda z, s, t, u: in_reading_order(z, s, u, t),
+        "t and u are exchanged",
+    ),
+    (
+        "check_tile_by_tile",
+        lambda z, side, t, u: torch.cat(
+            [
+                in_reading_order(z, side, t, u)[
+                    :, b :: side // u, [i * u + j for j in range(u) for i in range(t)]
+                ]
+                for b in range(side // u)
+            ],
+            1,
+        ),
+        "go down first",
+    ),
+    ("check_turns_round", lambda theta: winding(theta, sign=-1), "the sign is turned"),
+    ("check_turns_round", lambda theta: winding(theta, 2 * math.pi), "not mod 2π"),
+    ("check_turns_round", lambda theta: 2 * winding(theta, 2 * math.pi), "and divided by π"),
+    (
+        "check_turns_round",
+        lambda theta: winding(theta, legs=(0, 1, 2), whole=float),
+        "the way back",
+    ),
+    ("check_turns_round", lambda theta: winding(theta, 1e9), "always add up to 0"),
+    ("check_turns_round", lambda theta: winding(theta) / 2, "not by 2π"),
+    ("check_turns_round", lambda theta: winding(theta).abs(), "you took the size"),
+    ("check_turns_round", lambda theta: math.pi * winding(theta), "divide it by π"),
 ]
 
 

@@ -5,7 +5,7 @@ import sys
 from functools import partial
 
 from course_utils.data import shared
-from course_utils.reproduce import Part, __doc__, drsae, groups, ista, lista, reproduce
+from course_utils.reproduce import Part, __doc__, drsae, groups, ista, lista, local, reproduce
 
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
@@ -39,6 +39,17 @@ RUNS = {
     "groups_sweep": (
         {name: Part(partial(groups.sweep_seed, name), 3) for name in groups.SWEEPS},
         groups.SWEEP | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES},
+    ),
+    "local": (
+        {"map": Part(local.map_seed, 3)}
+        | {name: Part(partial(local.control_seed, name), 3) for name in local.CONTROLS},
+        local.LOCAL | {"controls": local.CONTROLS},
+    ),
+    "local_live": ({"all": Part(local.live_seed, 10)}, local.LIVE),
+    # learns from the reader's photographs, so there is nothing to store with the course
+    "local_own": (
+        {"map": Part(partial(local.map_seed, source=local.own_photographs), 1)},
+        local.LOCAL,
     ),
 }
 

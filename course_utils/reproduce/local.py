@@ -1,0 +1,225 @@
+"""Chapter 5 at full size: a sheet of 100 x 100 units over images of 119 x 119, and its controls."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_utils import data, live
+from course_utils.built import groups, ista, local
+from course_utils.reproduce import Outcome
+
+# Image, field and sheet are those on a slide of LeCun's (119 = 100 + 20 - 1); pools, price and
+# steps are ours: with fewer units than pixels it takes a higher price than in the chapter.
+LOCAL = {
+    "image": 119,
+    "field": 20,
+    "per": 1,
+    "tile": [10, 5],
+    "batch": 32,
+    "pool": 5,
+    "lmbd": 2.0,
+    "steps": 1000,
+    "inner": 5,
+    "shuffle": 20,
+    "smooth": 1.0,
+    "held_out": ["cat", "china"],
+}
+# What each control takes away; they run for half as long.
+CONTROLS = {"l1_control": "pools", "permuted_control": "order", "noise_control": "images"}
+
+Images = dict[str, Tensor]
+Source = Callable[[dict], tuple[Images, Images]]
+
+
+def sheet_of(s: dict) -> local.Sheet:
+    """Return the sheet with settings s."""
+    return local.Sheet(s["image"], s["field"], s["per"], tuple(s["tile"]))
+
+
+def batches(images: Images, s: dict, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Yield batches of flat images cut out of the given ones, for ever."""
+    while True:
+        yield data.patches(list(images.values()), s["image"], s["batch"], rng)
+
+
+def noise(s: dict, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Yield batches of flat images of white noise, for ever."""
+    while True:
+        size = (s["batch"], s["image"] ** 2)
+        yield torch.from_numpy(rng.standard_normal(size, np.float32))
+
+
+def shuffled_blocks(side: int, block: int, rng: np.random.Generator) -> Tensor:
+    """Return an order (side²,) of units, shuffled within blocks of block * block."""
+    count = side // block
+    units = torch.arange(side**2).reshape(count, block, count, block).transpose(1, 2)
+    order = torch.empty(side**2, dtype=torch.long)
+    for one in units.reshape(-1, block**2):
+        order[one] = one[rng.permutation(len(one))]
+    return order
+
+
+def setting(control: str | None, images: Images, s: dict, rng: np.random.Generator):
+    """Return the batches, the pools and the price of the map, or of the named control."""
+    side, window = sheet_of(s).side, groups.gaussian_window(s["pool"], s["pool"] / 5)
+    pools, lmbd = local.SheetPools(side, window), s["lmbd"]
+    x = noise(s, rng) if control == "noise_control" else batches(images, s, rng)
+    if control == "permuted_control":
+        pools = local.SheetPools(side, window, shuffled_blocks(side, s["shuffle"], rng))
+    if control == "l1_control":  # at the price that a unit alone pays in the map
+        pools, lmbd = local.SheetPools(side, torch.ones(1)), lmbd * window.sqrt().sum().item() ** 2
+    return x, pools, lmbd
+
+
+def photographs(s: dict) -> tuple[Images, Images]:
+    """Return the whitened photographs to learn from, and those held out."""
+    images = {name: data.whiten(image) for name, image in data.natural_images().items()}
+    return images, {name: images.pop(name) for name in s["held_out"]}
+
+
+def own_photographs(s: dict) -> tuple[Images, Images]:
+    """Return the reader's own photographs, whitened: all but the last to learn from, and that one.
+
+    Raises ValueError if there are fewer than two, or one is smaller than the sheet's image.
+    """
+    images = {name: data.whiten(image) for name, image in data.own_images().items()}
+    small = [name for name, image in images.items() if min(image.shape) < s["image"]]
+    if small:
+        raise ValueError(f"smaller than {s['image']} x {s['image']}: {', '.join(small)}")
+    if len(images) < 2:
+        raise ValueError("one photograph is too few: put more into the folder `images`")
+    last = list(images)[-1]
+    return images, {last: images.pop(last)}
+
+
+def map_seed(seed: int, source: Source = photographs) -> Outcome:
+    """Learn the map; return its measures and those of its nulls, energies on photographs that it
+    learned from and on others, and filters, orientations and curves."""
+    s, rng = LOCAL, np.random.default_rng([seed, 5])
+    images, held_out = source(s)
+    x, pools, lmbd = setting(None, images, s, rng)
+    start = time.monotonic()
+    Wd, g, history = local.learn_local(
+        x, sheet_of(s), pools, lmbd, s["steps"], rng, inner=s["inner"]
+    )
+    seconds = (time.monotonic() - start) / s["steps"]
+    figures = {"seconds_per_step": seconds} | measures(Wd, s, "local", rng)
+    figures |= nulls(Wd, s, rng)
+    for name, image in (images | held_out).items():
+        x = data.patches([image], s["image"], s["batch"], rng)
+        figures |= energies(x, Wd, g, pools, lmbd, name)
+    weights = {f"curve_{name}": torch.from_numpy(values) for name, values in history.items()}
+    return figures, weights | looks(Wd, s, "local") | {"filters": coarse(Wd)}
+
+
+def control_seed(name: str, seed: int) -> Outcome:
+    """Learn what is left when the named cause is taken away; return measures and orientations."""
+    s, rng = LOCAL, np.random.default_rng([seed, 6, list(CONTROLS).index(name)])
+    x, pools, lmbd = setting(name, photographs(s)[0], s, rng)
+    steps = s["steps"] // 2
+    Wd, *_ = local.learn_local(x, sheet_of(s), pools, lmbd, steps, rng, inner=s["inner"])
+    return measures(Wd, s, name, rng), looks(Wd, s, name)
+
+
+def looks(Wd: Tensor, s: dict, name: str) -> dict[str, Tensor]:
+    """Return orientation and selectivity of each unit, to draw maps from."""
+    moment = ista.orientation_moment(Wd, s["field"])
+    return {f"theta_{name}": moment.angle() / 2, f"selectivity_{name}": moment.abs()}
+
+
+def coarse(Wd: Tensor) -> Tensor:
+    """Return filters in sixteenths of their largest entry: to look at, in a small file."""
+    return (16 * Wd / Wd.abs().amax(0)).round() / 16
+
+
+def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[str, float]:
+    """Return how smooth a map is, how selective its units, its pinwheels and their spacing."""
+    side = sheet_of(s).side
+    moment = ista.orientation_moment(Wd, s["field"])
+    z, ratio = local.sheet_smoothness(moment.angle() / 2, side, rng)
+    figures = {f"map_smoothness_z.{name}": z, f"map_smoothness_ratio.{name}": ratio}
+    figures |= {f"selectivity.{name}": moment.abs().mean().item()}
+    of = "" if name == "local" else f".{name}"
+    F = local.smoothed(moment.reshape(side, side), s["smooth"])
+    return figures | counted(F, "pinwheels", of) | {f"spacing{of}": local.column_spacing(F)}
+
+
+def counted(F: Tensor, kind: str, of: str = "") -> dict[str, float]:
+    """Return count and density of the pinwheels of a field F (side, side)."""
+    count = local.pinwheels(F).abs().sum().item()
+    return {f"{kind}.count{of}": count, f"{kind}.density{of}": local.pinwheel_density(F)}
+
+
+def nulls(Wd: Tensor, s: dict, rng: np.random.Generator) -> dict[str, float]:
+    """Return count and density of pinwheels of surrogates, mean of 100, and of random angles."""
+    side = sheet_of(s).side
+    moment = ista.orientation_moment(Wd, s["field"]).reshape(side, side)
+    F = local.smoothed(moment, s["smooth"])
+    drawn = [counted(local.surrogate(F, rng), "surrogate") for _ in range(100)]
+    figures = {key: float(np.mean([one[key] for one in drawn])) for key in drawn[0]}
+    angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, (side, side))).float()
+    return figures | counted(torch.polar(torch.ones(side, side), angle), "random")
+
+
+def energies(
+    x: Tensor, Wd: Tensor, g: local.LocalPredictor, pools: local.SheetPools, lmbd: float, name: str
+) -> dict[str, float]:
+    """Return, for images x of the named photograph: their energy over that of the zero code, after
+    50 steps of inference, by the guess, and what is left unexplained; and the encoder's error."""
+    sheet, W = g.sheet, local.pack(Wd, g.sheet)
+    L, _ = local.sheet_lipschitz(W, sheet, torch.ones(1, sheet.units))
+    z, guess = local.local_codes(x, W, sheet, lmbd, pools, 50, L), g(x)
+    energy = partial(local.local_energy, W=W, sheet=sheet, lmbd=lmbd, pools=pools)
+    zero, by_guess, least = (energy(x, code).sum() for code in (0 * z, guess, z))
+    rest = (x - local.synthesis(z, W, sheet)).square().sum() / x.square().sum()
+    figures = {"energy": least / zero, "energy_guess": by_guess / zero, "unexplained": rest}
+    figures["prediction"] = (z - guess).square().sum() / z.square().sum()
+    return {f"{key}.{name}": value.item() for key, value in figures.items()}
+
+
+LIVE = {"notebook": "05_local_filters.ipynb"}
+
+
+def live_seed(seed: int) -> Outcome:
+    """Run the cells of chapter 5 with other random numbers; return what its claims are about."""
+
+    def map_of(names: dict) -> dict[str, float]:
+        figures = {f"z.{name}": z for name, z in names["z_score"].items()}
+        figures |= {f"ratio.{name}": ratio for name, ratio in names["ratio"].items()}
+        return figures | {f"selectivity.{name}": value for name, value in names["has"].items()}
+
+    def nulls_of(names: dict) -> dict[str, float]:
+        figures = {f"pinwheels.{name}": count for name, count in names["count"].items()}
+        return figures | {f"density.{name}": value for name, value in names["density"].items()}
+
+    def bias_of(names: dict) -> dict[str, float]:
+        figures = {f"near_axes.{name}": share for name, share in names["shares"].items()}
+        return figures | {"near_axes.power": names["in_photographs"]}
+
+    def eye_of(names: dict) -> dict[str, float]:
+        pairs = (("eye_rest", "rest"), ("eye_units", "units"), ("eye_energy", "E_eye"))
+        return {
+            f"{key}.{name}": value for key, held in pairs for name, value in names[held].items()
+        }
+
+    wanted = {
+        "null-claims": nulls_of,
+        "controls-claims": map_of,
+        "place-claims": lambda names: {"net": names["net"], "tangle": names["tangle"]},
+        "data-claims": lambda names: {f"left.{name}": E for name, E in names["left"].items()},
+        "bias-claims": bias_of,
+        "guess-claims": lambda names: (
+            {"off": names["off"]}
+            | {f"saved.{name}": share for name, share in names["saved"].items()}
+        ),
+        "shared-claims": lambda names: {
+            f"relative.{name}": E for name, E in names["relative"].items()
+        },
+        "edge-claims": lambda names: {"near": names["near"].min()},
+        "thread-claims": eye_of,
+    }
+    return live.figures(data.shared("notebooks") / LIVE["notebook"], seed, wanted), {}
