@@ -248,16 +248,24 @@ def local_layers(batch: int = 32) -> int:
     )
     W, weights_used = local.pack(Wd, sheet), sheet.field**2 * sheet.units
     ways = {
-        "analysis": ((x, Wd), lambda: local.analysis(x, W, sheet)),
-        "synthesis": ((z, Wd), lambda: local.synthesis(z, W, sheet)),
-        "gradient": ((x, z), lambda: local.weight_gradient(x, z, sheet)),
+        "analysis": (
+            lambda: local.analysis_by_fields(x, Wd, sheet),
+            lambda: local.analysis_by_offsets(x, Wd, sheet),
+            lambda: local.analysis(x, W, sheet),
+        ),
+        "synthesis": (
+            lambda: local.synthesis_by_fields(z, Wd, sheet),
+            lambda: local.synthesis_by_offsets(z, Wd, sheet),
+            lambda: local.synthesis(z, W, sheet),
+        ),
+        "gradient": (
+            lambda: local.gradient_by_fields(x, z, sheet),
+            lambda: local.gradient_by_offsets(x, z, sheet),
+            lambda: local.weight_gradient(x, z, sheet),
+        ),
     }
     rows = []
-    for name, (inputs, tiled) in ways.items():
-        by_fields, by_offsets = (
-            partial(getattr(local, f"{name}_by_{how}"), *inputs, sheet)
-            for how in ("fields", "offsets")
-        )
+    for name, (by_fields, by_offsets, tiled) in ways.items():
         bare = batch * weights_used / 1500**3 * _milliseconds(lambda: square @ square)
         tiles, loop = _milliseconds(tiled), _milliseconds(by_offsets, 3)
         fields = _milliseconds(by_fields, 1)
@@ -283,15 +291,20 @@ def _growth(batch: int = 8) -> None:
 
 
 def _step_of(sheet: local.Sheet, batch: int) -> Callable[[], object]:
-    """Return a function that takes one training step on a batch of noise."""
-    generator = np.random.default_rng(0)
-    Wd = gaussian_dictionary(sheet.field**2, sheet.units, generator)
-    g, v = local.LocalPredictor(Wd, sheet), torch.ones(1, sheet.units)
-    state = local.LocalState(Wd, v, g, torch.optim.Adam(g.parameters(), 5e-3))
+    """Return a function that goes on learning by one step, always from the same images of noise."""
+    s, generator = reproduced_local.LOCAL, np.random.default_rng(0)
     size = (batch, sheet.image**2)
     x = torch.from_numpy(generator.standard_normal(size, np.float32))
-    pools = local.SheetPools(sheet.side, groups.gaussian_window(5, 1.0))
-    return lambda: local.local_step(state, x, 2.0, pools, inner=5)
+    pools = local.SheetPools(sheet.side, reproduced.window(s["pool"]))
+    Wd = gaussian_dictionary(sheet.field**2, sheet.units, generator)
+    g = local.LocalPredictor(Wd, sheet)
+    optimizer = torch.optim.Adam(g.parameters(), 5e-3)
+    state = [local.LocalState(Wd, torch.ones(1, sheet.units), g, optimizer)]
+
+    def step() -> None:
+        state[0], _ = local.local_step(state[0], x, s["lmbd"], pools, inner=s["inner"])
+
+    return step
 
 
 def _products(plan: list[tuple[int, int, int, int]]) -> Callable[[], None]:

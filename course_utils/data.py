@@ -123,13 +123,13 @@ def natural_images() -> dict[str, Tensor]:
 
 
 def own_images() -> dict[str, Tensor]:
-    """Return your own photographs by name, each grey (H, W) in [0, 1]: every PNG and JPEG in the
-    folder `images` of the folder named by the environment variable COURSE_DATA.
+    """Return your own photographs by file name, each grey (H, W) in [0, 1]: every PNG and JPEG in
+    the folder `images` of the folder named by the environment variable COURSE_DATA.
 
     Raises FileNotFoundError if COURSE_DATA is not set or there is no such file, ValueError with
     its name if one cannot be read.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
     from skimage.color import rgb2gray
 
     where = os.environ.get("COURSE_DATA")
@@ -143,10 +143,13 @@ def own_images() -> dict[str, Tensor]:
     for path in files:
         try:
             with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB")) / 255
-        except (OSError, SyntaxError, ValueError) as error:
+                if picture.mode.startswith(("I", "F")):
+                    raise ValueError("it has more than 8 bits a colour; save it with 8")
+                upright = ImageOps.exif_transpose(picture)  # as the camera was held
+                pixels = np.asarray(upright.convert("RGB")) / 255
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} cannot be read as a picture: {error}") from error
-        images[path.stem] = torch.from_numpy(rgb2gray(pixels)).float()
+        images[path.name] = torch.from_numpy(rgb2gray(pixels)).float()
     return images
 
 

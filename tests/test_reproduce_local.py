@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.io import imsave
 
 from course_utils import data
@@ -25,6 +26,8 @@ def small(monkeypatch):
     changes = {"image": 15, "field": 4, "tile": [6, 4], "batch": 4, "pool": 3, "steps": 4}
     for key, value in {**changes, "shuffle": 4, "held_out": ["c"]}.items():
         monkeypatch.setitem(local.LOCAL, key, value)
+        monkeypatch.setitem(local.EQUAL, key, value)
+    monkeypatch.setitem(local.EQUAL, "per", 2)
 
 
 def but_time(figures):
@@ -65,26 +68,43 @@ def test_controls_have_keys_of_their_own():
 
 def test_each_control_takes_away_one_cause():
     rng, images = np.random.default_rng(0), local.photographs(local.LOCAL)[0]
-    settings = {
-        name: local.setting(name, images, local.LOCAL, rng) for name in (None, *local.CONTROLS)
-    }
-    _, pools, lmbd = settings[None]
-    _, single, price = settings["l1_control"]
-    assert len(single.window) == 1
+    _, pools, lmbd = local.as_it_is(images, local.LOCAL, rng)
+    _, single, price = local.WITHOUT["l1_control"](images, local.LOCAL, rng)
+    assert single.window.tolist() == [1.0]
     one = torch.zeros(1, 144)
     one[0, 70] = 1.0
-    alone = lmbd * built.over_pools(one, pools).sqrt().sum()
-    assert price * built.over_pools(one, single).sqrt().sum() == pytest.approx(
-        alone.item(), rel=1e-5
-    )
-    assert settings["permuted_control"][1].order is not None
-    assert settings["noise_control"][1:] == (
-        pools._replace(window=settings["noise_control"][1][1]),
-        lmbd,
-    )
-    x = next(settings["noise_control"][0])
+    alone = lmbd * built.over_pools(one, pools).sqrt().sum().item()
+    assert price == pytest.approx(alone, rel=1e-5)
+    _, permuted, price = local.WITHOUT["permuted_control"](images, local.LOCAL, rng)
+    assert (permuted.order != torch.arange(144)).float().mean() > 0.7
+    assert torch.equal(permuted.window, pools.window)
+    assert price == lmbd
+    x, same, price = local.WITHOUT["noise_control"](images, local.LOCAL, rng)
+    assert torch.equal(same.window, pools.window)
+    assert same.order is None
+    assert price == lmbd
+    x = next(x)
     assert x.shape == (4, 225)
     assert abs(x.std() - 1) < 0.1
+    assert local.WITHOUT.keys() == local.CONTROLS.keys()
+
+
+@pytest.mark.parametrize("name", local.EQUALS)
+def test_runs_of_equal_length_have_their_measures(name):
+    figures, weights = local.equal_seed(name, 0)
+    assert weights == {}
+    assert figures == local.equal_seed(name, 0)[0]
+    assert all(math.isfinite(value) for value in figures.values())
+    assert 0 <= figures[f"near_axes.{name}"] <= 1
+    if name != "permuted_control":
+        same = figures[f"ratio_in_pools.{name}"], figures[f"map_smoothness_ratio.{name}"]
+        assert same[0] == pytest.approx(same[1], rel=0.05)
+
+
+def test_turned_images_are_turned_whole_and_upright():
+    turned = local.turned_images(local.LOCAL)
+    assert set(turned) == set("abd")
+    assert all(image.shape == (24, 24) for image in turned.values())
 
 
 def test_shuffled_blocks_keep_units_in_their_block():
@@ -122,9 +142,9 @@ def test_own_images_are_read_grey_or_coloured(folder):
     put(folder / "c.png", (50, 40, 4))
     (folder / "notes.txt").write_text("no picture")
     images = data.own_images()
-    assert list(images) == ["a", "b", "c"]
-    assert torch.allclose(images["a"], torch.from_numpy(grey / 255).float())
-    assert images["b"].shape == images["c"].shape == (50, 40)
+    assert list(images) == ["a.png", "b.JPG", "c.png"]
+    assert torch.allclose(images["a.png"], torch.from_numpy(grey / 255).float())
+    assert images["b.JPG"].shape == images["c.png"].shape == (50, 40)
     assert all(0 <= image.min() <= image.max() <= 1 for image in images.values())
 
 
@@ -142,11 +162,31 @@ def test_a_file_that_is_no_picture_is_named(folder):
         data.own_images()
 
 
+def test_a_photograph_is_turned_as_the_camera_was_held(folder):
+    picture = Image.fromarray(np.zeros((40, 30), np.uint8))
+    exif = picture.getexif()
+    exif[274] = 6  # Orientation: turn by 90 degrees
+    picture.save(folder / "a.jpg", exif=exif)
+    assert data.own_images()["a.jpg"].shape == (30, 40)
+
+
+def test_a_picture_with_16_bits_is_refused_by_name(folder):
+    Image.fromarray(np.full((40, 30), 40_000, np.uint16)).save(folder / "deep.png")
+    with pytest.raises(ValueError, match=r"deep\.png .* 8 bits"):
+        data.own_images()
+
+
+def test_files_of_one_name_and_two_kinds_are_two_pictures(folder):
+    put(folder / "a.png")
+    put(folder / "a.jpg")
+    assert len(data.own_images()) == 2
+
+
 def test_the_map_can_be_learned_from_own_photographs(folder):
     for k, name in enumerate(("x", "y", "z")):
         put(folder / f"{name}.png", seed=k)
     figures, _ = local.map_seed(0, local.own_photographs)
-    assert {f"energy.{name}" for name in "xyz"} <= figures.keys()
+    assert {f"energy.{name}.png" for name in "xyz"} <= figures.keys()
 
 
 def test_own_photographs_that_will_not_do_are_refused(folder):
@@ -154,7 +194,7 @@ def test_own_photographs_that_will_not_do_are_refused(folder):
     with pytest.raises(ValueError, match="too few"):
         local.own_photographs(local.LOCAL)
     put(folder / "small.png", (10, 40))
-    with pytest.raises(ValueError, match="smaller than 15 x 15: small"):
+    with pytest.raises(ValueError, match=r"smaller than 15 x 15: small\.png"):
         local.own_photographs(local.LOCAL)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "synthesis_by_offsets",
     "gradient_by_offsets",
     "image_guard",
+    "code_guard",
     "windows",
     "to_tiles",
     "from_tiles",
@@ -61,6 +62,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx as Context
+from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn.functional import softplus
 
@@ -190,12 +192,18 @@ def gradient_by_offsets(x: Tensor, z: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #image-guard
 def image_guard(x: Tensor, sheet: Sheet) -> None:
-    """Raise ValueError unless x is (B, image²), flat images of the sheet's own size."""
-    if x.ndim != 2 or x.shape[1] != sheet.image**2:
+    """Raise ValueError unless x is (B, image²), B >= 1 flat images of the sheet's own size."""
+    if x.ndim != 2 or x.shape[1] != sheet.image**2 or not len(x):
         raise ValueError(
             f"x must be (B, {sheet.image**2}), flat images of {sheet.image} x {sheet.image}, not "
             f"{tuple(x.shape)}: filters that are tied to places take no other size"
         )
+
+# %% ../../notebooks/05_local_filters.ipynb #code-guard
+def code_guard(z: Tensor, sheet: Sheet) -> None:
+    """Raise ValueError unless z is (B, units), B >= 1 codes of the sheet."""
+    if z.ndim != 2 or z.shape[1] != sheet.units or not len(z):
+        raise ValueError(f"codes must be (B, {sheet.units}), not {tuple(z.shape)}")
 
 # %% ../../notebooks/05_local_filters.ipynb #windows-def
 def windows(x: Tensor, sheet: Sheet) -> Tensor:
@@ -212,7 +220,9 @@ def windows(x: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #to-tiles-def
 def to_tiles(z: Tensor, sheet: Sheet) -> Tensor:
-    """Return z (B, units) tile by tile: (tiles, units of a tile, B)."""
+    """Return z (B, units) tile by tile: (tiles, units of a tile, B). Raises ValueError on another
+    shape."""
+    code_guard(z, sheet)
     (down, across), (t, u) = sheet.tiles, sheet.tile
     blocks = z.T.reshape(down, t, across, u, len(z)).transpose(1, 2)
     return blocks.reshape(-1, t * u, len(z))
@@ -254,7 +264,7 @@ def pack(Wd: Tensor, sheet: Sheet) -> Tensor:
 # %% ../../notebooks/05_local_filters.ipynb #pack-def-3
 def unpack(W: Tensor, sheet: Sheet) -> Tensor:
     """Return the filters (field², units) in packed W: undoes pack."""
-    return slots(W, sheet).reshape(sheet.units, -1).T
+    return slots(W.contiguous(), sheet).reshape(sheet.units, -1).T
 
 # %% ../../notebooks/05_local_filters.ipynb #analysis-def
 def analysis(x: Tensor, W: Tensor, sheet: Sheet) -> Tensor:
@@ -326,37 +336,46 @@ def over_units(a: Tensor, pools: SheetPools) -> Tensor:
 def largest_eigenvalue(
     apply: Callable[[Tensor], Tensor], v: Tensor, tolerance: float = 3e-3, most: int = 100
 ) -> tuple[float, Tensor]:
-    """Return an estimate, from below, of the largest eigenvalue of a symmetric, positive operator,
-    and the vector that shows it. Power method from v, until the estimate grows by less than
-    tolerance of itself, or most steps."""
-    value, last = v.norm().item(), 0.0
+    """Return an estimate, from below, of the largest eigenvalue of a symmetric operator without
+    negative ones, and the vector that shows it. Power method from v, until the estimate grows by
+    less than tolerance of itself, or most steps. Raises ValueError if v is zero or not finite."""
+    if not (v.isfinite().all() and v.any()):
+        raise ValueError("the power method must begin with a finite vector that is not zero")
+    value, last = 0.0, -1.0
     for _ in range(most):
-        if abs(value - last) <= tolerance * value:
+        if value - last <= tolerance * value:
             break
-        last, v = value, apply(v / max(value, 1e-30))
+        last, v = value, apply(v / v.norm().clamp(min=1e-30))
         value = v.norm().item()
     return value, v
 
 # %% ../../notebooks/05_local_filters.ipynb #power-def-2
 def sheet_lipschitz(W: Tensor, sheet: Sheet, v: Tensor) -> tuple[float, Tensor]:
-    """Return L, the largest eigenvalue of Wdᵀ Wd, 2 % up, as the power method comes from below; and
-    its vector (1, units), to begin with next time. v (1, units) is where it begins now."""
+    """Return L, an estimate of the largest eigenvalue of Wdᵀ Wd, and its vector (1, units), to go
+    on from next time; v (1, units) is where it begins now. The power method comes from below and is
+    stopped early, so 2 % are added; after a cold start L may still be too low by some per cent."""
     L, v = largest_eigenvalue(lambda v: analysis(synthesis(v, W, sheet), W, sheet), v)
     return 1.02 * L, v
 
 # %% ../../notebooks/05_local_filters.ipynb #energy-def
 def local_guard(x: Tensor, W: Tensor, sheet: Sheet, lmbd: float, pools: SheetPools) -> None:
-    """Raise ValueError unless images x, packed filters W, the sheet, λ and the pools fit together
-    and are finite."""
+    """Raise ValueError unless images x, filters W packed for this sheet, λ and the pools fit
+    together and are finite."""
     image_guard(x, sheet)
+    tiles, t, w = np.prod(sheet.tiles), np.prod(sheet.tile), np.prod(sheet.window)
+    if W.shape != (tiles, t, w):
+        raise ValueError(f"W must be packed, ({tiles}, {t}, {w}), not {tuple(W.shape)}: see pack")
     if not (x.isfinite().all() and W.isfinite().all()):
         raise ValueError("x and the filters must hold finite numbers only: find the nan or inf")
     if not 0 <= lmbd < float("inf"):
         raise ValueError(f"lmbd must be finite and not negative, but it is {lmbd}")
-    if pools.side != sheet.side or not (pools.window > 0).all():
-        raise ValueError(
-            f"pools must have side {sheet.side}, not {pools.side}, and weights above zero"
-        )
+    if pools.side != sheet.side:
+        raise ValueError(f"pools must have side {sheet.side}, not {pools.side}")
+    window, order = pools.window, pools.order
+    if window.ndim != 1 or not len(window) or not ((window > 0) & window.isfinite()).all():
+        raise ValueError("the window of pools must be a row of finite weights above zero")
+    if order is not None and not order.sort().values.equal(torch.arange(sheet.units)):
+        raise ValueError(f"the order of pools must name each of the {sheet.units} units once")
 
 # %% ../../notebooks/05_local_filters.ipynb #energy-def-2
 def local_energy(
@@ -367,7 +386,11 @@ def local_energy(
     x (B, image²), z (B, units), W = pack(Wd, sheet). Raises ValueError if they do not fit.
     """
     local_guard(x, W, sheet, lmbd, pools)
-    norms = over_pools(z.square(), pools).sqrt()
+    code_guard(z, sheet)
+    if len(z) != len(x):
+        raise ValueError(f"there are {len(z)} codes for {len(x)} images")
+    squares = over_pools(z.square(), pools)
+    norms = squares.clamp(min=1e-30).sqrt() * (squares > 0)  # as in chapter 4: no slope at zero
     return 0.5 * (x - synthesis(z, W, sheet)).square().sum(1) + lmbd * norms.sum(1)
 
 # %% ../../notebooks/05_local_filters.ipynb #codes-def
@@ -387,12 +410,17 @@ def local_codes(
 
     Chapter 4's pooled_codes for filters W = pack(Wd, sheet): with momentum, from guess (B, units),
     Wdᵀ x / L unless given, pulled to it by α. L: see sheet_lipschitz. Raises ValueError if the
-    arguments do not fit together, or if eps is not positive.
+    arguments do not fit together, if eps or L is not positive, or α is negative.
     """
     local_guard(x, W, sheet, lmbd, pools)
     if not eps > 0:
         raise ValueError(f"eps must be positive, but it is {eps}: at zero the norm has a kink")
+    if not (0 < L < float("inf") and 0 <= alpha < float("inf")):
+        raise ValueError(f"L must be positive and α not negative, but they are {L} and {alpha}")
     guess = analysis(x, W, sheet) / L if guess is None else guess
+    code_guard(guess, sheet)
+    if len(guess) != len(x):
+        raise ValueError(f"there are {len(guess)} guesses for {len(x)} images")
     z, y, t = guess, guess, 1.0
     for _ in range(steps):
         h = lmbd * over_units((over_pools(y.square(), pools) + eps**2).rsqrt(), pools)
@@ -429,6 +457,7 @@ class Analysis(torch.autograd.Function):
         return analysis(x, W, sheet)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Context, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Return the slopes by x and by the filters, where they are asked for."""
         x, W = ctx.saved_tensors
@@ -447,7 +476,8 @@ class LocalPredictor(nn.Module):
     def __init__(self, Wd: Tensor, sheet: Sheet) -> None:
         super().__init__()
         self.sheet = sheet
-        self.We = Parameter(Wd.T.contiguous().T)  # a filter is one run in memory, as pack wants it
+        rows = Wd.T.clone(memory_format=torch.contiguous_format)
+        self.We = Parameter(rows.T)  # a filter is one run in memory: packing is faster
         self.b, self.gain = (Parameter(Wd.new_full((sheet.units,), v)) for v in (-1.0, 0.5))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -466,9 +496,9 @@ class LocalState(NamedTuple):
     optimizer: torch.optim.Optimizer
 
 # %% ../../notebooks/05_local_filters.ipynb #step-def-2
-def own_filters(W: Tensor) -> Tensor:
-    """Return W (rows, units) as it is: nothing is shared."""
-    return W
+def own_filters(filters: Tensor) -> Tensor:
+    """Return filters (rows, units) as they are: nothing is shared."""
+    return filters
 
 # %% ../../notebooks/05_local_filters.ipynb #step-def-3
 def local_step(
@@ -484,7 +514,7 @@ def local_step(
 
     inner: steps of inference. tie projects filters, (rows, units), on those that are allowed.
     Figures, before the step: the mean "energy", and "prediction", the mean α/2 ‖z − g(x)‖².
-    Chapter 4's predictive_step.
+    Chapter 4's predictive_step. Raises ValueError if images or pools do not fit the sheet.
     """
     Wd, v, g, optimizer = state
     sheet, W = g.sheet, pack(Wd, g.sheet)
@@ -494,7 +524,7 @@ def local_step(
     energy = local_energy(x, z, W, sheet, lmbd, pools).mean().item()
     prediction = 0.5 * alpha * (z - guess).square().sum(1).mean()
     slope = weight_gradient(x - synthesis(z, W, sheet), z, sheet)
-    step = 1.7 / max(neighbourhood_bound(z, sheet), 1e-12)  # below 2, the energy falls
+    step = 1.7 / max(neighbourhood_bound(z, sheet), 1e-12)  # the error falls below 2
     Wd = unit_columns(tie(Wd + step * slope))
     optimizer.zero_grad()
     prediction.backward()
@@ -533,8 +563,11 @@ def learn_local(
 def sheet_smoothness(
     theta: Tensor, side: int, generator: np.random.Generator, shuffles: int = 1000
 ) -> tuple[float, float]:
-    """Return how much smoother than chance orientations theta (side²,) lie on a sheet: z-score and
-    ratio, as chapter 4's map_smoothness, but without going round the edges."""
+    """Return how much smoother than chance orientations theta (side²,) lie: z-score and ratio.
+
+    As chapter 4's map_smoothness, but without going round the edges, and with the mean of shuffled
+    sheets in place of that of all pairs.
+    """
 
     def beside(theta: Tensor) -> float:
         rows = theta.reshape(side, side)
@@ -558,7 +591,8 @@ def smoothed(F: Tensor, width: float) -> Tensor:
 # %% ../../notebooks/05_local_filters.ipynb #pinwheels-def
 def pinwheels(F: Tensor) -> Tensor:
     """Return, for each square of four neighbours of F (h, w), complex, how often its angle goes
-    round: +1 or -1 at a pinwheel, else 0; (h - 1, w - 1)."""
+    round: +1 or -1 at a pinwheel, else 0; (h - 1, w - 1). Rows count downwards, and +1 is where the
+    angle grows clockwise, as one sees it. F must be finite and nowhere zero."""
     corners = [F[:-1, :-1], F[:-1, 1:], F[1:, 1:], F[1:, :-1]]  # going round
     ahead = corners[1:] + corners[:1]
     turns = [(b * a.conj()).angle() for a, b in zip(corners, ahead, strict=True)]
@@ -566,7 +600,8 @@ def pinwheels(F: Tensor) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #spacing-def
 def column_spacing(F: Tensor) -> float:
-    """Return Λ = 1 / mean |f|, in units, of the power spectrum of F (side, side), Hann-windowed."""
+    """Return Λ = 1 / mean |f|, in units, of the power spectrum of F (side, side), Hann-windowed.
+    The mean of F counts as f = 0. Our convention: Kaschube et al. 2010 fit wavelets."""
     fade = torch.hann_window(len(F), periodic=False)
     P = torch.fft.fft2(F * fade[:, None] * fade).abs().square()
     f = torch.fft.fftfreq(len(F))
@@ -594,8 +629,9 @@ def centres(Wd: Tensor, sheet: Sheet) -> Tensor:
     return corner + places(Wd, sheet.field)
 
 # %% ../../notebooks/05_local_filters.ipynb #shared-def
-def shared_filters(W: Tensor, sheet: Sheet) -> Tensor:
-    """Return filters W (rows, units) averaged over all places, so that the layer is a convolution:
+def shared_filters(filters: Tensor, sheet: Sheet) -> Tensor:
+    """Return filters (rows, units) averaged over all places, so that the layer is a convolution:
     unit (i, j) of a place is the same at each."""
-    grid = at_places(W, sheet)
-    return grid.mean((1, 3), keepdim=True).expand(grid.shape).reshape(W.shape)
+    grid = at_places(filters, sheet)
+    mean = grid.mean((1, 3), keepdim=True).expand(grid.shape)
+    return mean.contiguous().reshape(filters.shape)

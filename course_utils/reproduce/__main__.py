@@ -45,6 +45,10 @@ RUNS = {
         | {name: Part(partial(local.control_seed, name), 3) for name in local.CONTROLS},
         local.LOCAL | {"controls": local.CONTROLS},
     ),
+    "local_equal": (
+        {name: Part(partial(local.equal_seed, name), 3) for name in local.EQUALS},
+        local.EQUAL,
+    ),
     "local_live": ({"all": Part(local.live_seed, 10)}, local.LIVE),
     # learns from the reader's photographs, so there is nothing to store with the course
     "local_own": (

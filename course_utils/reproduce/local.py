@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from skimage.transform import rotate
 from torch import Tensor
 
 from course_utils import data, live
@@ -33,6 +34,7 @@ CONTROLS = {"l1_control": "pools", "permuted_control": "order", "noise_control":
 
 Images = dict[str, Tensor]
 Source = Callable[[dict], tuple[Images, Images]]
+Setting = tuple[Iterator[Tensor], local.SheetPools, float]
 
 
 def sheet_of(s: dict) -> local.Sheet:
@@ -63,16 +65,35 @@ def shuffled_blocks(side: int, block: int, rng: np.random.Generator) -> Tensor:
     return order
 
 
-def setting(control: str | None, images: Images, s: dict, rng: np.random.Generator):
-    """Return the batches, the pools and the price of the map, or of the named control."""
-    side, window = sheet_of(s).side, groups.gaussian_window(s["pool"], s["pool"] / 5)
-    pools, lmbd = local.SheetPools(side, window), s["lmbd"]
-    x = noise(s, rng) if control == "noise_control" else batches(images, s, rng)
-    if control == "permuted_control":
-        pools = local.SheetPools(side, window, shuffled_blocks(side, s["shuffle"], rng))
-    if control == "l1_control":  # at the price that a unit alone pays in the map
-        pools, lmbd = local.SheetPools(side, torch.ones(1)), lmbd * window.sqrt().sum().item() ** 2
-    return x, pools, lmbd
+def as_it_is(images: Images, s: dict, rng: np.random.Generator) -> Setting:
+    """Return the batches, the pools and the price of the map."""
+    window = groups.gaussian_window(s["pool"], s["pool"] / 5)
+    return batches(images, s, rng), local.SheetPools(sheet_of(s).side, window), s["lmbd"]
+
+
+def without_pools(images: Images, s: dict, rng: np.random.Generator) -> Setting:
+    """Return what as_it_is does, but pools of one unit: L1, at the price of a unit alone there."""
+    x, pools, lmbd = as_it_is(images, s, rng)
+    lone = pools.window.sqrt().sum().item() ** 2
+    return x, local.SheetPools(pools.side, torch.ones(1)), lmbd * lone
+
+
+def without_order(images: Images, s: dict, rng: np.random.Generator) -> Setting:
+    """Return what as_it_is does, but units shuffled within blocks, as far as pools go."""
+    x, pools, lmbd = as_it_is(images, s, rng)
+    return x, pools._replace(order=shuffled_blocks(pools.side, s["shuffle"], rng)), lmbd
+
+
+def without_images(images: Images, s: dict, rng: np.random.Generator) -> Setting:
+    """Return what as_it_is does, but white noise in place of images."""
+    return noise(s, rng), *as_it_is(images, s, rng)[1:]
+
+
+WITHOUT = {
+    "l1_control": without_pools,
+    "permuted_control": without_order,
+    "noise_control": without_images,
+}
 
 
 def photographs(s: dict) -> tuple[Images, Images]:
@@ -86,12 +107,13 @@ def own_photographs(s: dict) -> tuple[Images, Images]:
 
     Raises ValueError if there are fewer than two, or one is smaller than the sheet's image.
     """
-    images = {name: data.whiten(image) for name, image in data.own_images().items()}
+    images = data.own_images()
     small = [name for name, image in images.items() if min(image.shape) < s["image"]]
     if small:
         raise ValueError(f"smaller than {s['image']} x {s['image']}: {', '.join(small)}")
     if len(images) < 2:
         raise ValueError("one photograph is too few: put more into the folder `images`")
+    images = {name: data.whiten(image) for name, image in images.items()}
     last = list(images)[-1]
     return images, {last: images.pop(last)}
 
@@ -101,10 +123,10 @@ def map_seed(seed: int, source: Source = photographs) -> Outcome:
     learned from and on others, and filters, orientations and curves."""
     s, rng = LOCAL, np.random.default_rng([seed, 5])
     images, held_out = source(s)
-    x, pools, lmbd = setting(None, images, s, rng)
+    stream, pools, lmbd = as_it_is(images, s, rng)
     start = time.monotonic()
     Wd, g, history = local.learn_local(
-        x, sheet_of(s), pools, lmbd, s["steps"], rng, inner=s["inner"]
+        stream, sheet_of(s), pools, lmbd, s["steps"], rng, inner=s["inner"]
     )
     seconds = (time.monotonic() - start) / s["steps"]
     figures = {"seconds_per_step": seconds} | measures(Wd, s, "local", rng)
@@ -119,7 +141,7 @@ def map_seed(seed: int, source: Source = photographs) -> Outcome:
 def control_seed(name: str, seed: int) -> Outcome:
     """Learn what is left when the named cause is taken away; return measures and orientations."""
     s, rng = LOCAL, np.random.default_rng([seed, 6, list(CONTROLS).index(name)])
-    x, pools, lmbd = setting(name, photographs(s)[0], s, rng)
+    x, pools, lmbd = WITHOUT[name](photographs(s)[0], s, rng)
     steps = s["steps"] // 2
     Wd, *_ = local.learn_local(x, sheet_of(s), pools, lmbd, steps, rng, inner=s["inner"])
     return measures(Wd, s, name, rng), looks(Wd, s, name)
@@ -179,6 +201,56 @@ def energies(
     figures = {"energy": least / zero, "energy_guess": by_guess / zero, "unexplained": rest}
     figures["prediction"] = (z - guess).square().sum() / z.square().sum()
     return {f"{key}.{name}": value.item() for key, value in figures.items()}
+
+
+# The chapter's sheet, all for as many steps: the map, its controls, shared filters, turned images.
+EQUAL = LOCAL | {
+    "image": 32,
+    "field": 9,
+    "per": 2,
+    "tile": [8, 8],
+    "batch": 64,
+    "lmbd": 1.5,
+    "steps": 800,
+    "inner": 8,
+    "shuffle": 12,
+}
+EQUALS = ("local", *CONTROLS, "shared", "turned")
+
+
+def equal_seed(name: str, seed: int) -> Outcome:
+    """Learn one of EQUALS; return the measures of its map, how many of its units prefer horizontal
+    or vertical, and its energies on the photographs held out."""
+    s, rng = EQUAL, np.random.default_rng([seed, 7, EQUALS.index(name)])
+    images, held_out = photographs(s)
+    if name == "turned":
+        images = turned_images(s)
+    sheet, (x, pools, lmbd) = sheet_of(s), WITHOUT.get(name, as_it_is)(images, s, rng)
+    tie = partial(local.shared_filters, sheet=sheet) if name == "shared" else local.own_filters
+    Wd, g, _ = local.learn_local(x, sheet, pools, lmbd, s["steps"], rng, inner=s["inner"], tie=tie)
+    figures = measures(Wd, s, name, rng)
+    theta = groups.orientations(Wd, s["field"])
+    order = torch.arange(sheet.units) if pools.order is None else pools.order
+    _, ratio = local.sheet_smoothness(theta[order], sheet.side, rng)
+    near = ((theta + np.pi / 8) % (np.pi / 2)) < np.pi / 4
+    figures |= {f"ratio_in_pools.{name}": ratio, f"near_axes.{name}": near.float().mean().item()}
+    x = data.patches(list(held_out.values()), s["image"], 100, rng)
+    return figures | energies(x, Wd, g, pools, lmbd, name), {}
+
+
+def turned_images(s: dict) -> Images:
+    """Return the photographs to learn from, turned by 45 degrees before they are whitened; of each
+    the largest upright square that lies inside."""
+    turned = {}
+    for name, image in data.natural_images().items():
+        if name in s["held_out"]:
+            continue
+        side = int(min(image.shape) / 2**0.5) - 4
+        wide = rotate(image.numpy(), 45, order=3)
+        top, left = ((size - side) // 2 for size in wide.shape)
+        square = wide[top : top + side, left : left + side]
+        turned[name] = data.whiten(torch.from_numpy(square).float())
+    return turned
 
 
 LIVE = {"notebook": "05_local_filters.ipynb"}
