@@ -33,10 +33,9 @@ from course_utils.built.ista import energy, lambda_max, sparse_codes
 from course_utils.data import (
     Labelled,
     gaussian_dictionary,
-    natural_images,
     patches,
     weights,
-    whiten,
+    whitened_images,
 )
 from course_utils.reproduce import drsae
 from course_utils.reproduce import groups as reproduced
@@ -333,7 +332,7 @@ def _milliseconds(f: Callable[[], object], repeats: int = 15) -> float:
 
 def _scaled_patches(count: int, Wd: Tensor, block: int = 20_000) -> Iterator[Tensor]:
     """Yield count patches in blocks, each patch scaled so that its λ_max is 1."""
-    images = [whiten(image) for image in natural_images().values()]
+    images = list(whitened_images().values())
     generator = np.random.default_rng(0)
     for done in range(0, count, block):
         x = patches(images, 12, min(block, count - done), generator)

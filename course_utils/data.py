@@ -186,6 +186,11 @@ def whiten(image: Tensor, cutoff: float = 0.4) -> Tensor:
     return (white / white.std()).float()
 
 
+def whitened_images() -> dict[str, Tensor]:
+    """Return natural_images by name, each whitened: (H, W)."""
+    return {name: whiten(image) for name, image in natural_images().items()}
+
+
 def the_patch() -> Tensor:
     """Return the patch that every chapter comes back to: (1, 144), the rim of the cat's eye.
 

@@ -116,6 +116,13 @@ def test_shuffled_blocks_keep_units_in_their_block():
     assert (order != torch.arange(144)).float().mean() > 0.7
 
 
+def test_whitened_images_are_the_photographs_by_name_each_whitened():
+    images = data.natural_images()
+    whitened = data.whitened_images()
+    assert list(whitened) == list(images)
+    assert all(torch.equal(whitened[name], data.whiten(images[name])) for name in images)
+
+
 def test_held_out_photographs_are_not_learned_from():
     images, held_out = local.photographs(local.LOCAL)
     assert set(images) == set("abd")

@@ -50,8 +50,7 @@ def patches(rng: np.random.Generator, count: int, noise: bool = False) -> Tensor
 
 def photograph_patches(size: int, count: int, rng: np.random.Generator) -> Tensor:
     """Return patches (count, size * size) of the whitened photographs."""
-    whitened = [data.whiten(image) for image in data.natural_images().values()]
-    return data.patches(whitened, size, count, rng)
+    return data.patches(list(data.whitened_images().values()), size, count, rng)
 
 
 def with_contrast(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from course_utils.built import ista
-from course_utils.data import digits, natural_images, patches, whiten
+from course_utils.data import digits, patches, whitened_images
 
 ISTA = {
     "patches": {"count": 100_000, "size": 12, "m": 256, "lmbd": 2.0, "steps": 4000},
@@ -20,7 +20,7 @@ def ista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
     duality gap of 1e-4 (digits: after 1,000 steps of FISTA).
     """
     generator = np.random.default_rng(seed)
-    images = [whiten(image) for image in natural_images().values()]
+    images = list(whitened_images().values())
     s = ISTA["patches"]
     x = patches(images, s["size"], s["count"], generator)
     Wd, _ = ista.learn_dictionary(x, s["m"], s["lmbd"], s["steps"], generator)
@@ -46,7 +46,7 @@ def ista_live_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]
     selectivity of filters learned from photographs and from white noise; inked pixels of the
     median stroke over those of the median digit. No weights.
     """
-    images = [whiten(image) for image in natural_images().values()]
+    images = list(whitened_images().values())
     x = patches(images, 12, LIVE["patches"], np.random.default_rng(seed))
     learn = (LIVE["m"], LIVE["lmbd"])
     Wd, history = ista.learn_dictionary(x, *learn, LIVE["steps"], np.random.default_rng(seed))

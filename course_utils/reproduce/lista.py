@@ -8,7 +8,7 @@ import torch
 
 from course_utils import live
 from course_utils.built import ista, lista
-from course_utils.data import gaussian_dictionary, natural_images, patches, shared, weights, whiten
+from course_utils.data import gaussian_dictionary, patches, shared, weights, whitened_images
 from course_utils.training import minibatches
 
 LISTA = {
@@ -159,7 +159,7 @@ def lista_patches_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Ten
     """
     s, figures, generator = LISTA_PATCHES, {}, np.random.default_rng([5, seed])
     Wd, lmbd = weights("ista")["patches"], s["lmbd"]
-    images = [whiten(image) for image in natural_images().values()]
+    images = list(whitened_images().values())
     X = patches(images, 12, s["patches"], generator)
     x = patches(images, 12, s["test"], generator)
     least = ista.energy(x, ista.sparse_codes(x, Wd, lmbd, gap=1e-4), Wd, lmbd).mean()

@@ -12,6 +12,7 @@ from torch import Tensor
 from course_utils import data, live
 from course_utils.built import groups, ista, local
 from course_utils.reproduce import Outcome
+from course_utils.reproduce.groups import window
 
 # Image, field and sheet are those on a slide of LeCun's (119 = 100 + 20 - 1); pools, price and
 # steps are ours: with fewer units than pixels it takes a higher price than in the chapter.
@@ -67,8 +68,8 @@ def shuffled_blocks(side: int, block: int, rng: np.random.Generator) -> Tensor:
 
 def as_it_is(images: Images, s: dict, rng: np.random.Generator) -> Setting:
     """Return the batches, the pools and the price of the map."""
-    window = groups.gaussian_window(s["pool"], s["pool"] / 5)
-    return batches(images, s, rng), local.SheetPools(sheet_of(s).side, window), s["lmbd"]
+    pools = local.SheetPools(sheet_of(s).side, window(s["pool"]))
+    return batches(images, s, rng), pools, s["lmbd"]
 
 
 def without_pools(images: Images, s: dict, rng: np.random.Generator) -> Setting:
@@ -98,7 +99,7 @@ WITHOUT = {
 
 def photographs(s: dict) -> tuple[Images, Images]:
     """Return the whitened photographs to learn from, and those held out."""
-    images = {name: data.whiten(image) for name, image in data.natural_images().items()}
+    images = data.whitened_images()
     return images, {name: images.pop(name) for name in s["held_out"]}
 
 
@@ -166,8 +167,14 @@ def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[s
     figures = {f"map_smoothness_z.{name}": z, f"map_smoothness_ratio.{name}": ratio}
     figures |= {f"selectivity.{name}": moment.abs().mean().item()}
     of = "" if name == "local" else f".{name}"
-    F = local.smoothed(moment.reshape(side, side), s["smooth"])
+    F = smooth_field(Wd, s)
     return figures | counted(F, "pinwheels", of) | {f"spacing{of}": local.column_spacing(F)}
+
+
+def smooth_field(Wd: Tensor, s: dict) -> Tensor:
+    """Return selectivity · exp(2iθ) of each unit on the sheet, smoothed: (side, side)."""
+    side = sheet_of(s).side
+    return local.smoothed(ista.orientation_moment(Wd, s["field"]).reshape(side, side), s["smooth"])
 
 
 def counted(F: Tensor, kind: str, of: str = "") -> dict[str, float]:
@@ -178,13 +185,11 @@ def counted(F: Tensor, kind: str, of: str = "") -> dict[str, float]:
 
 def nulls(Wd: Tensor, s: dict, rng: np.random.Generator) -> dict[str, float]:
     """Return count and density of pinwheels of surrogates, mean of 100, and of random angles."""
-    side = sheet_of(s).side
-    moment = ista.orientation_moment(Wd, s["field"]).reshape(side, side)
-    F = local.smoothed(moment, s["smooth"])
+    F = smooth_field(Wd, s)
     drawn = [counted(local.surrogate(F, rng), "surrogate") for _ in range(100)]
     figures = {key: float(np.mean([one[key] for one in drawn])) for key in drawn[0]}
-    angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, (side, side))).float()
-    return figures | counted(torch.polar(torch.ones(side, side), angle), "random")
+    angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, F.shape)).float()
+    return figures | counted(torch.polar(torch.ones(F.shape), angle), "random")
 
 
 def energies(
