@@ -236,6 +236,44 @@ def pulls(x, Wd, pools, of=torch.linalg.vector_norm):
     return torch.stack([torch.stack([of(row[on == 1]) for on in pools]) for row in c])
 
 
+def rate_by_hand(mean, log_var, term=lambda m, var, v: (m**2 + var - 1 - v) / 2, log=math.exp):
+    """Return the rate, unit by unit; term of the mean, the variance and its logarithm."""
+    total = 0
+    for m, v in zip(mean.T, log_var.T, strict=True):
+        total = total + term(m, torch.tensor([log(a) for a in v]).double(), v)
+    return total
+
+
+def known_rate(mean, log_var):
+    of = torch.distributions.Normal(mean, log_var.exp().sqrt())
+    standard = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    return torch.distributions.kl_divergence(of, standard).sum(1)
+
+
+def error_by_unit(x, mean, log_var, Wd, add=lambda d, var: (d**2).sum() * var / 2, half=0.5):
+    """Return the mean error of a noisy code, with what add says for each unit."""
+    total = half * torch.linalg.vector_norm(x - torch.einsum("bm,nm->bn", mean, Wd), dim=1) ** 2
+    for k in range(Wd.shape[1]):
+        total = total + add(Wd[:, k], torch.exp(log_var[:, k]))
+    return total
+
+
+def told(code, Wc):
+    """Return the evidence of codes, row by row."""
+    return torch.stack([Wc @ (row / (row @ row).sqrt()) for row in code])
+
+
+def halves(outputs, Wc):
+    return outputs.reshape(len(outputs), 2, Wc.shape[1]).unbind(1)
+
+
+def poured(variances, level, bits=lambda v, level: math.log2(v / level) / 2, over=None):
+    """Return the sum of bits over axes, one by one; over: which axes count, those above water."""
+    over = over or (lambda v, level: v > level)
+    rows = [[bits(v, level) for v in row if over(v, level)] for row in variances.tolist()]
+    return torch.tensor([sum(row) for row in rows]).double()
+
+
 RIGHT = [
     ("check_elastic_step", elastic()),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
@@ -259,6 +297,11 @@ RIGHT = [
     ("check_line_synthesis", painted),
     ("check_tile_by_tile", in_reading_order),
     ("check_turns_round", winding),
+    ("check_rate_of", known_rate),
+    ("check_drawn_code", lambda m, v, e: torch.addcmul(m, v.exp().sqrt(), e)),
+    ("check_expected_error", error_by_unit),
+    ("check_evidence_at_test", lambda o, e, Wc: told(halves(o, Wc)[0], Wc)),
+    ("check_water_bits", poured),
 ]
 PLANTED = [
     ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
@@ -690,6 +733,164 @@ PLANTED = [
     ("check_turns_round", lambda theta: winding(theta) / 2, "not by 2π"),
     ("check_turns_round", lambda theta: winding(theta).abs(), "you took the size"),
     ("check_turns_round", lambda theta: math.pi * winding(theta), "divide it by π"),
+    ("check_rate_of", lambda m, v: -known_rate(m, v), "the sign is turned"),
+    ("check_rate_of", lambda m, v: 2 * known_rate(m, v), "the ½ is missing"),
+    (
+        "check_rate_of",
+        lambda m, v: 0.5 * (m**2 + v - 1 - torch.log(v)).sum(1),
+        "you took log_var for the variance",
+    ),
+    ("check_rate_of", lambda m, v: known_rate(m, v + v), "you took log_var for ln σ: it is"),
+    (
+        "check_rate_of",
+        lambda m, v: rate_by_hand(m, v, lambda m, var, v: (m**2 + var - 1 + v) / 2),
+        "+ ln σ² pulls",
+    ),
+    (
+        "check_rate_of",
+        lambda m, v: rate_by_hand(m, v, lambda m, var, v: (m + var - 1 - v) / 2),
+        "square the mean",
+    ),
+    (
+        "check_rate_of",
+        lambda m, v: rate_by_hand(m, v, lambda m, var, v: (var - 1 - v) / 2),
+        "the spring is missing",
+    ),
+    (
+        "check_rate_of",
+        lambda m, v: rate_by_hand(m, v, lambda m, var, v: (m**2 + var - v) / 2),
+        "the −1 is missing",
+    ),
+    ("check_rate_of", lambda m, v: known_rate(m, v) / len(m.T), "you took the mean over units"),
+    ("check_rate_of", lambda m, v: known_rate(m, v) / math.log(2), "these are bits"),
+    ("check_rate_of", lambda m, v: known_rate(m, v)[:, None], "the shape is"),
+    ("check_drawn_code", lambda m, v, e: m + torch.exp(v) * e, "the ½ is missing: exp(log_var)"),
+    ("check_drawn_code", lambda m, v, e: m + v * e, "you multiply by ln σ²"),
+    ("check_drawn_code", lambda m, v, e: m + v / 2 * e, "you multiply by ln σ: σ is its exp"),
+    ("check_drawn_code", lambda m, v, e: m + e / v.exp().sqrt(), "you divide by σ"),
+    ("check_drawn_code", lambda m, v, e: 1 * m, "this is the mean alone"),
+    ("check_drawn_code", lambda m, v, e: m + e, "σ is missing"),
+    ("check_drawn_code", lambda m, v, e: v.exp().sqrt() * e, "the mean is missing"),
+    ("check_drawn_code", lambda m, v, e: m + v**0.5 * e, "you took log_var for the variance: its"),
+    ("check_drawn_code", lambda m, v, e: e + v.exp().sqrt() * m, "σ belongs to the noise"),
+    ("check_drawn_code", lambda m, v, e: v.exp().sqrt() * (e + m), "the mean is multiplied"),
+    ("check_drawn_code", lambda m, v, e: m - v.exp().sqrt() * e, "you subtract it"),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: 0 * var),
+        "the error of the mean alone",
+    ),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: (d**2).sum() * var),
+        "the ½ before the noise's part",
+    ),
+    ("check_expected_error", lambda *a: 2 * error_by_unit(*a), "both ½ are missing"),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, half=1.0),
+        "the ½ before the squared error",
+    ),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: (d**2).sum() * var.sqrt() / 2),
+        "you took σ for σ²",
+    ),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: (d**2).sum() * var.log() / 2),
+        "you took log_var for the variance: it is its logarithm",
+    ),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: var / 2),
+        "noise goes through the decoder",
+    ),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: (d**2).sum().sqrt() * var / 2),
+        "must be squared",
+    ),
+    (
+        "check_expected_error",
+        lambda *a: error_by_unit(*a, add=lambda d, var: -(d**2).sum() * var / 2),
+        "noise never makes the error smaller",
+    ),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: told(halves(o, Wc)[0] + halves(o, Wc)[1].exp().sqrt() * e, Wc),
+        "asked twice, it answers twice",
+    ),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: (halves(o, Wc)[0] + halves(o, Wc)[1].exp().sqrt() * e) @ Wc.T,
+        "you drew the code, and its length",
+    ),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: halves(o, Wc)[0] @ Wc.T,
+        "the length of the code is not divided out: evidence",
+    ),
+    ("check_evidence_at_test", lambda o, e, Wc: told(halves(o, Wc)[1], Wc), "you read ln σ²"),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: told(o.reshape(len(o), -1, 2)[:, :, 0], Wc),
+        "not every second",
+    ),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: halves(o, Wc)[0] @ Wc.T / o.norm(dim=1)[:, None],
+        "the length of all outputs",
+    ),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: torch.softmax(told(halves(o, Wc)[0], Wc), 1),
+        "you took the softmax",
+    ),
+    (
+        "check_evidence_at_test",
+        lambda o, e, Wc: halves(o, Wc)[0] @ Wc.T / halves(o, Wc)[0].norm(),
+        "the norm of the whole batch",
+    ),
+    ("check_water_bits", lambda v, level: poured(v, level) * math.log(2), "these are nats"),
+    (
+        "check_water_bits",
+        lambda v, level: poured(v, level, lambda v, level: math.log2(v / level)),
+        "the ½ is missing: variances",
+    ),
+    (
+        "check_water_bits",
+        lambda v, level: poured(v, level, over=lambda *_: True),
+        "axes under water give no bits back",
+    ),
+    (
+        "check_water_bits",
+        lambda v, level: poured(
+            v, level, lambda v, level: math.log2(level / v) / 2, lambda v, level: v < level
+        ),
+        "upside down",
+    ),
+    ("check_water_bits", lambda v, level: -poured(v, level), "bits are not negative"),
+    (
+        "check_water_bits",
+        lambda v, level: poured(v, level, min, lambda *_: True),
+        "this is the distortion",
+    ),
+    ("check_water_bits", lambda v, level: poured(v, level) / len(v.T), "the mean over axes"),
+    (
+        "check_water_bits",
+        lambda v, level: poured(
+            v, level, lambda v, level: math.log2(max(v, level)) / 2, lambda *_: True
+        ),
+        "says nothing of the level",
+    ),
+    (
+        "check_water_bits",
+        lambda v, level: poured(
+            v, level, lambda v, level: math.log2(1 + v / level) / 2, lambda *_: True
+        ),
+        "that of a channel",
+    ),
 ]
 
 

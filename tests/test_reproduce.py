@@ -121,7 +121,7 @@ def test_figures_are_stored_to_six_digits_counts_whole_and_what_is_not_finite_as
     assert [reproduce._rounded(value) for value in values] == [0.333333, 2_000_016, None, None, 7]
 
 
-@pytest.mark.parametrize("name", ["lista_live", "drsae_live"])
+@pytest.mark.parametrize("name", ["lista_live", "drsae_live", "noise_live"])
 def test_every_claim_of_the_chapter_holds_for_ten_seeds(name):
     figures = results(name)["figures"]
     assert figures["broken_claims"]["values"] == [0] * 10

@@ -63,12 +63,12 @@ def test_a_killed_run_goes_on_with_the_same_result_to_the_last_digit(moment, mon
 
 def test_few_labels_are_as_many_of_each_digit_and_the_other_images_come_without():
     s = drsae.PAPER | SMALL | {"labels_per_class": 5}
-    images, labelled, _, _ = drsae._data(0, s)
+    images, labelled, _, _ = drsae.mnist_parts(0, s)
     assert labelled.y.bincount().tolist() == [5] * 10
     assert len(images.x) == 600
     x, y = next(drsae.pairs(images, labelled, 50, np.random.default_rng(0)))
     assert (len(x), len(y)) == (100, 50)
-    images, labelled, _, _ = drsae._data(0, s | {"unlabelled_too": False})
+    images, labelled, _, _ = drsae.mnist_parts(0, s | {"unlabelled_too": False})
     assert images is labelled
 
 
@@ -92,7 +92,7 @@ def test_each_variant_runs(changes):
 @pytest.mark.parametrize("kind", ["zero", "fixed"])
 def test_an_S_that_is_not_learned_stays_as_it_started(kind):
     _, weights = drsae.train_on_mnist("small", SMALL | {"S": kind}, 0)
-    images, *_ = drsae._data(0, drsae.PAPER | SMALL)
+    images, *_ = drsae.mnist_parts(0, drsae.PAPER | SMALL)
     start = drsae.first_net(images.x, drsae.PAPER | SMALL | {"S": kind}, 0)
     assert torch.equal(weights["S"], start.S)
     assert (kind == "zero") == (not start.S.any())
@@ -128,7 +128,7 @@ def test_only_the_largest_net_keeps_its_weights_and_an_ablation_has_its_own_key(
 
 def test_each_matrix_learns_at_its_own_rate():
     s = drsae.PAPER | SMALL | {"S": "fixed"}
-    images, *_ = drsae._data(0, s)
+    images, *_ = drsae.mnist_parts(0, s)
     net = drsae.first_net(images.x, s, 0)
     groups = drsae.adam(net, s)["optimizer"].param_groups
     rates = {id(group["params"][0]): group["initial_lr"] for group in groups}

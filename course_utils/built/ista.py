@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 # %% ../../notebooks/01_ista.ipynb #imports
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -82,7 +83,13 @@ def lipschitz(Wd: Tensor) -> float:
     It is found in the smaller of Wdᵀ Wd and Wd Wdᵀ, which share their eigenvalues above zero.
     """
     gram = Wd.T @ Wd if Wd.shape[1] < Wd.shape[0] else Wd @ Wd.T
-    return torch.linalg.eigvalsh(gram)[-1].item()
+    try:
+        L = torch.linalg.eigvalsh(gram)[-1].item()
+    except torch.linalg.LinAlgError:
+        L = float("nan")
+    if math.isfinite(L):  # float32 can fail, by an error or by nan, where nearly all of Wd is zero
+        return L
+    return torch.linalg.eigvalsh(gram.double())[-1].item()
 
 # %% ../../notebooks/01_ista.ipynb #ista-def
 def ista_iterates(

@@ -5,7 +5,17 @@ import sys
 from functools import partial
 
 from course_utils.data import shared
-from course_utils.reproduce import Part, __doc__, drsae, groups, ista, lista, local, reproduce
+from course_utils.reproduce import (
+    Part,
+    __doc__,
+    drsae,
+    groups,
+    ista,
+    lista,
+    local,
+    noise,
+    reproduce,
+)
 
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
@@ -50,6 +60,33 @@ RUNS = {
         local.EQUAL,
     ),
     "local_live": ({"all": Part(local.live_seed, 10)}, local.LIVE),
+    "noise": (
+        {
+            f"{model}.{labels}": Part(partial(noise.label_seed, model, labels), 5)
+            for model, labels in noise.RUNS
+        }
+        | {
+            f"rectified.{labels}": Part(partial(noise.rectified_seed, labels), 5)
+            for labels in noise.LABELS
+        },
+        noise.NOISE | {"choices": noise.CHOICES, "chosen": noise.CHOSEN},
+    ),
+    "noise_choice": (
+        {
+            f"{model}.{labels}": Part(partial(noise.choice_seed, model, labels), 1)
+            for model, labels in noise.RUNS
+        },
+        noise.NOISE | {"choices": noise.CHOICES},
+    ),
+    "noise_bits": (
+        {
+            "trap": Part(noise.trap_seed, 3),
+            "digits": Part(partial(noise.bits_seed, "digits"), 3),
+            "patches": Part(partial(noise.bits_seed, "patches"), 3),
+        },
+        noise.BITS,
+    ),
+    "noise_live": ({"all": Part(noise.live_seed, 10)}, noise.LIVE),
     # learns from the reader's photographs, so there is nothing to store with the course
     "local_own": (
         {"map": Part(partial(local.map_seed, source=local.own_photographs), 1)},

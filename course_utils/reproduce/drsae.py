@@ -100,7 +100,7 @@ def train_on_mnist(
     with the same result.
     """
     s = PAPER | changes
-    images, labelled, choose_on, test_on = _data(seed, s)
+    images, labelled, choose_on, test_on = mnist_parts(seed, s)
     net = first_net(images.x, s, seed)
     slopes = {"slopes_untrained": drsae.slope_norms(net, *_few(labelled), s["weights"])}
     state = learner(net, s)
@@ -203,7 +203,7 @@ def averaging_step(state: dict, weights: dict, bounds: dict) -> drsae.Step:
     return both
 
 
-def _data(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled, Labelled]:
+def mnist_parts(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled, Labelled]:
     """Return images to rebuild, those with labels, those to choose with, those to test on."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     train, test = (Labelled(normalize(x).to(device), y.to(device)) for x, y in mnist())

@@ -1,0 +1,336 @@
+"""Chapter 6 at full size: noise or sparsity with few labels; bits against distortion."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from course_utils import live
+from course_utils.built import drsae, vae
+from course_utils.built.ista import learn_dictionary, sparse_codes
+from course_utils.data import Labelled, digits, patches, shared, split, whitened_images
+from course_utils.reproduce import Outcome
+from course_utils.reproduce.drsae import mnist_parts, rates
+from course_utils.training import fit
+
+NOISE = {
+    "split": [50_000, 10_000],
+    "hidden": 200,  # first layer of the encoder; units of DrSAE
+    "m": 200,  # outputs of the encoder: 200 units, or means and variances of 100
+    "T": 5,
+    "batch": 100,
+    "steps": {"10": 1500, "100": 1500, "1000": 1500, "all": 4000},
+    "rate": 1e-3,
+    "seed_of_choice": 100,
+}
+LABELS = tuple(NOISE["steps"])  # of each digit
+
+# For each model six settings: (rate, weight decay) of the classifier; of the others (weight of what
+# limits the code, γ). γ, the weight of classification, is meant for images of norm 1; the limit for
+# images as `scaled` hands them out: at norm 1 the λ of "sparse" would be λ/√n, the β of "vae" β/n.
+# Validation chooses: with all labels among the six; with few among the first four, on images with
+# labels only, and the first two again, on all images.
+CHOICES = {
+    "classifier": [[1e-3, 0.0], [1e-3, 0.1], [1e-3, 1.0], [3e-3, 0.1], [3e-4, 0.0], [3e-3, 1.0]],
+    "autoencoder": [[0.0, 1.0], [0.0, 0.3], [0.0, 3.0], [0.0, 10.0], [0.0, 0.1], [0.0, 0.03]],
+    "sparse": [[0.14, 1.0], [0.5, 1.0], [0.5, 3.0], [0.14, 0.3], [1.0, 1.0], [0.14, 0.1]],
+    "vae": [[1.0, 1.0], [1.0, 10.0], [3.0, 3.0], [0.3, 1.0], [8.0, 1.0], [1.0, 0.1]],
+    "drsae": [[0.02, 0.1], [0.02, 0.3], [0.01, 0.3], [0.02, 1.0], [0.03, 0.3], [0.01, 0.1]],
+}
+# Which of them validation chose, for each number of labels, in `noise_choice` (one run each).
+CHOSEN = {
+    "classifier": {"10": 5, "100": 5, "1000": 1, "all": 3},
+    "autoencoder": {"10": 3, "100": 2, "1000": 0, "all": 2},
+    "sparse": {"10": 0, "100": 0, "1000": 0, "all": 1},
+    "vae": {"10": 0, "100": 1, "1000": 3, "all": 1},
+    "drsae": {"10": 0, "100": 0, "1000": 5, "all": 1},
+}
+RUNS = [(model, labels) for labels in LABELS for model in CHOICES]
+
+
+def choices(model: str, labels: str) -> list[dict]:
+    """Return the six settings from which validation chooses, for a model and labels of a digit."""
+    names = ("rate", "decay") if model == "classifier" else ("limit", "gamma")
+    six = [dict(zip(names, pair, strict=True)) | {"all": False} for pair in CHOICES[model]]
+    if model == "classifier" or labels == "all":
+        return six
+    return six[:4] + [setting | {"all": True} for setting in six[:2]]
+
+
+def scaled(model: str, part: Labelled) -> Labelled:
+    """Return images of norm 1 as the model takes them: DrSAE as they are, the others with norm √n,
+    a mean square of 1 for each pixel, which suits networks that start as theirs do."""
+    return part if model == "drsae" else Labelled(part.x * part.x.shape[1] ** 0.5, part.y)
+
+
+def first_net(
+    model: str, x: torch.Tensor, setting: dict, generator: np.random.Generator
+) -> torch.nn.Module:
+    """Return a model before training on images x (N, n)."""
+    n, hidden, m = x.shape[1], NOISE["hidden"], NOISE["m"]
+    if model == "drsae":
+        Wd = drsae.noisy_images(x.cpu(), hidden, generator)
+        step = drsae.longest_step(Wd, NOISE["T"])
+        return drsae.DrSAE(Wd, setting["limit"], NOISE["T"], classes=10, step=step).to(x.device)
+    kind, units = {"sparse": (vae.SparseAutoEncoder, m), "vae": (vae.Vae, m // 2)}.get(
+        model, (vae.AutoEncoder, m)
+    )
+    encoder = vae.network(n, hidden, m, generator)
+    net = kind(encoder, vae.network(units, hidden, n, generator), units, classes=10)
+    net.hold()
+    return net.to(x.device)
+
+
+CRITERIA = {  # and the name of what limits the code
+    "classifier": (vae.plain_criteria, None),
+    "autoencoder": (vae.plain_criteria, None),
+    "sparse": (vae.sparse_criteria, "sparsity"),
+    "vae": (vae.vae_criteria, "rate"),
+}
+
+
+def train(model: str, labels: str, setting: dict, seed: int) -> tuple[torch.nn.Module, list]:
+    """Train a model with one setting; return it, and the validation and the test set."""
+    few = None if labels == "all" else int(labels)
+    parts = {"split": NOISE["split"], "labels_per_class": few, "unlabelled_too": setting["all"]}
+    images, labelled, choose_on, test_on = map(partial(scaled, model), mnist_parts(seed, parts))
+    if not setting["all"]:
+        images = labelled
+    net = first_net(model, images.x, setting, np.random.default_rng([seed, 1]))
+    units = net.Wc.shape[1]
+    generator = np.random.default_rng([seed, 2])
+    batches = vae.batches(images, labelled, NOISE["batch"], units, generator)
+    steps = NOISE["steps"][labels]
+    if model == "drsae":
+        _train_drsae(net, batches, steps, setting)
+        return net, [choose_on, test_on]
+    criteria, limit = CRITERIA[model]
+    weights = {"classification": 1.0}
+    if model != "classifier":
+        # images are √n times as long here, so their squared errors weigh n times as much
+        weights = {"reconstruction": 1.0, "classification": setting["gamma"] * images.x.shape[1]}
+    if limit:
+        weights[limit] = setting["limit"]
+    rate, decay = setting.get("rate", NOISE["rate"]), setting.get("decay", 0.0)
+    vae.learn(net, criteria, batches, steps, weights, rate, decay)
+    return net, [choose_on, test_on]
+
+
+def _train_drsae(net: drsae.DrSAE, batches, steps: int, setting: dict) -> None:
+    """Train DrSAE as chapter 3 does at full size: each matrix with its own rate."""
+    of = rates(NOISE["T"])
+    optimizer = Adam([{"params": [W], "lr": of[name]} for name, W in net.named_parameters()])
+    weights = {"reconstruction": 1.0, "sparsity": setting["limit"]}
+    weights["classification"] = setting["gamma"]
+    schedule = CosineAnnealingLR(optimizer, steps)
+    step = drsae.learning_step(optimizer, schedule, weights, drsae.BOUNDS)
+    fit(step, net, ((batch.x, batch.y) for batch in batches), steps)
+
+
+def choice_seed(model: str, labels: str, _seed: int) -> Outcome:
+    """Return the validation error of each of the six settings."""
+    figures = {}
+    for number, setting in enumerate(choices(model, labels)):
+        net, (choose_on, _) = train(model, labels, setting, NOISE["seed_of_choice"])
+        name = f"validation_error_percent.{model}.{labels}.{number}"
+        figures[name] = drsae.error_percent(net, *choose_on)
+    return figures, {}
+
+
+def label_seed(model: str, labels: str, seed: int) -> Outcome:
+    """Train a model with the setting that validation chose; return its errors."""
+    return _errors(model, model, labels, choices(model, labels)[CHOSEN[model][labels]], seed)
+
+
+def rectified_seed(labels: str, seed: int) -> Outcome:
+    """Train the sparse auto-encoder as label_seed does, but at the price 0; return its errors.
+
+    What is left of it: a rectified code, columns of the decoder that are held, and the weight of
+    classification that was chosen with the price.
+    """
+    setting = choices("sparse", labels)[CHOSEN["sparse"][labels]] | {"limit": 0.0}
+    return _errors("rectified", "sparse", labels, setting, seed)
+
+
+def _errors(name: str, model: str, labels: str, setting: dict, seed: int) -> Outcome:
+    """Train a model with one setting; return its errors under a name."""
+    net, (choose_on, test_on) = train(model, labels, setting, seed)
+    return {
+        f"validation_error_percent.{name}.{labels}": drsae.error_percent(net, *choose_on),
+        f"test_error_percent.{name}.{labels}": drsae.error_percent(net, *test_on),
+    }, {}
+
+
+BITS = {
+    "m": 128,
+    "hidden": 128,
+    "batch": 128,
+    "steps": 3000,
+    "dictionary_steps": 600,
+    "split": [1077, 360, 360],
+    "patches": [20_000, 4_000],
+    "held_out": ["cat", "coffee"],
+    "sparse": {"digits": [0.4, 0.8, 1.2, 2.0], "patches": [0.5, 1.0, 2.0, 3.0]},
+    "noisy": {"digits": [0.06, 0.2, 0.6, 1.2], "patches": [0.1, 0.3, 1.0, 1.5]},
+    "shown": {"digits": [0.8, 0.2], "patches": [1.0, 0.3]},  # prices whose weights are kept
+    "trap_steps": [300, 1200, 4800],
+}
+
+
+def digits_of(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return digits of norm 8 to learn from and to measure on, for one seed."""
+    everyone = digits()
+    scaled = Labelled(8 * normalize(everyone.x), everyone.y)
+    fit_on, _, test_on = split(scaled, BITS["split"], np.random.default_rng([seed, 3]))
+    return fit_on.x, test_on.x
+
+
+def bits_data(name: str, seed: int) -> tuple[torch.Tensor, ...]:
+    """Return x to learn from, x to measure on, both without their centre (64,); the centre; and
+    the variances (64,) along the principal axes of what is measured."""
+    centre = torch.zeros(64)
+    if name == "digits":
+        x_fit, x = digits_of(seed)
+        centre = x_fit.mean(0)
+        x_fit, x = x_fit - centre, x - centre
+    else:
+        generator = np.random.default_rng([seed, 4])
+        images = whitened_images()
+        away = [images.pop(held) for held in BITS["held_out"]]
+        many, some = BITS["patches"]
+        x_fit = patches(list(images.values()), 8, many, generator)
+        x = patches(away, 8, some, generator)
+    return x_fit, x, centre, torch.linalg.eigvalsh(torch.cov(x.T)).clamp(min=1e-9)
+
+
+def bits_seed(name: str, seed: int) -> Outcome:
+    """Return bits, distortion over variance, and bits over the Gaussian line's, for each way to
+    limit a code at each price; and the weights of what the chapter shows."""
+    x_fit, x, centre, variances = bits_data(name, seed)
+    figures, weights = {}, {f"{name}.centre": centre}
+
+    def note(way: str, price: float, point: tuple[float, float]) -> None:
+        bits, distortion = point
+        key = f"{name}.{way}.{price}"
+        figures[f"bits.{key}"] = bits
+        figures[f"distortion.{key}"] = distortion / variances.sum().item()
+        figures[f"over_line.{key}"] = bits / vae.gaussian_bits(variances, distortion)
+
+    for price in BITS["sparse"][name]:
+        generator = np.random.default_rng([seed, 5])
+        Wd, _ = learn_dictionary(x_fit, BITS["m"], price, BITS["dictionary_steps"], generator)
+        z_fit, z = (sparse_codes(part, Wd, price, 1e-3) for part in (x_fit[:4000], x))
+        note("sparse", price, vae.sparse_point(z_fit, z, x, Wd, 2 * price))
+        if price == BITS["shown"][name][0]:
+            weights[f"{name}.Wd"] = Wd
+            weights[f"{name}.on"], weights[f"{name}.value"] = vae.code_tables(
+                vae.rounded(z_fit, 2 * price)
+            )
+    noise = np.random.default_rng([seed, 6]).standard_normal((len(x), BITS["m"]))
+    for way in NOISY:
+        for beta in BITS["noisy"][name]:
+            net = noisy_net(way, x_fit, beta, seed)
+            note(way, beta, vae.noisy_point(net, NOISY[way][1], x, torch.from_numpy(noise).float()))
+            if way == "noisy" and beta == BITS["shown"][name][1]:
+                weights |= {f"{name}.{key}": W for key, W in net.state_dict().items()}
+    return figures, weights
+
+
+NOISY = {  # criteria, rate, and whether the decoder is linear
+    "noisy": (vae.vae_criteria, vae.gaussian_rate, False),
+    "noisy_linear": (vae.vae_criteria, vae.gaussian_rate, True),
+    "laplace_linear": (vae.laplace_criteria, vae.laplace_rate, True),
+}
+
+
+def noisy_net(way: str, x: torch.Tensor, beta: float, seed: int) -> vae.Vae:
+    """Return one of NOISY, trained on x (N, n) at the price β of a nat."""
+    criteria, _, linear = NOISY[way]
+    n, m, hidden = x.shape[1], BITS["m"], BITS["hidden"]
+    generator = np.random.default_rng([seed, 7])
+    encoder = vae.network(n, hidden, 2 * m, generator)
+    decoder = vae.affine(m, n, generator) if linear else vae.network(m, hidden, n, generator)
+    net = vae.Vae(encoder, decoder, m)
+    vae.learn(
+        net, criteria, _unlabelled(x, seed), BITS["steps"], {"reconstruction": 1, "rate": beta}
+    )
+    return net
+
+
+def _unlabelled(x: torch.Tensor, seed: int) -> Iterator[vae.Batch]:
+    """Yield minibatches of x (N, n); their classes, all 0, count for nothing."""
+    some = Labelled(x, torch.zeros(len(x)).long())
+    return vae.batches(some, some, BITS["batch"], BITS["m"], np.random.default_rng([seed, 8]))
+
+
+def trap_seed(seed: int) -> Outcome:
+    """Return what three auto-encoders leave unexplained of test digits and of noise, after a
+    training of each length."""
+    x_fit, x = digits_of(seed)
+    noise = torch.from_numpy(np.random.default_rng([seed, 9]).random(x.shape)).float()
+    shown = {"digits": x, "noise": 8 * normalize(noise)}
+    figures = {}
+    for steps in BITS["trap_steps"]:
+        for name in ("plain", "sparse", "vae"):
+            net = trap_net(name, x_fit, steps, seed)
+            for kind, pictures in shown.items():
+                with torch.no_grad():
+                    rest = (pictures - net.rebuild(pictures)).square().sum(1).mean() / 64
+                figures[f"trap.{name}.{kind}.{steps}"] = rest.item()
+    return figures, {}
+
+
+def trap_net(name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncoder:
+    """Return one of the auto-encoders of the chapter's section 5, trained on x (N, 64)."""
+    m, hidden = BITS["m"], BITS["hidden"]
+    generator = np.random.default_rng([seed, 10])
+    encoder = vae.network(64, hidden, 2 * m if name == "vae" else m, generator)
+    if name == "sparse":
+        net = vae.SparseAutoEncoder(encoder, vae.affine(m, 64, generator), m)
+    else:
+        kind = vae.Vae if name == "vae" else vae.AutoEncoder
+        net = kind(encoder, vae.network(m, hidden, 64, generator), m)
+    net.hold()
+    limit = {"plain": {}, "sparse": {"sparsity": 0.16}, "vae": {"rate": 0.2}}[name]
+    criteria = {"sparse": vae.sparse_criteria, "vae": vae.vae_criteria}.get(
+        name, vae.plain_criteria
+    )
+    vae.learn(net, criteria, _unlabelled(x, seed), steps, {"reconstruction": 1} | limit)
+    return net
+
+
+LIVE = {"notebook": "06_noise_or_sparsity.ipynb"}
+
+
+def live_seed(seed: int) -> Outcome:
+    """Run the cells of chapter 6 with other random numbers; return what its claims are about."""
+
+    def trap(names: dict) -> dict[str, float]:
+        tables = {"off": names["off"], "told": names["told"]}
+        return {
+            f"{key}.{name}.{kind}": value
+            for key, table in tables.items()
+            for (name, kind), value in table.items()
+        }
+
+    def plane(names: dict) -> dict[str, float]:
+        return {
+            f"plane.{name}.{place}": value
+            for name, pair in names["heights"].items()
+            for place, value in zip(("near", "between"), pair, strict=True)
+        }
+
+    def labels(names: dict) -> dict[str, float]:
+        return {f"error.{model}.{few}": e for (model, few), e in names["errors"].items()}
+
+    wanted = {
+        "trap-run": trap,
+        "plane-map": plane,
+        "labels-run": labels,
+        "labels-claims": lambda _: {},
+    }
+    return live.figures(shared("notebooks") / LIVE["notebook"], seed, wanted), {}

@@ -1,0 +1,183 @@
+"""Chapter 6 at full size, in small: models, budgets, choices, bits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import data
+from course_utils.built import drsae, vae
+from course_utils.data import Labelled, Mnist
+from course_utils.reproduce import drsae as drsae_run
+from course_utils.reproduce import noise
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Few steps on few small pictures of noise; no point so bad that the line takes no bits."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.random((300, 64), np.float32))
+    parts = [Labelled(x[:200], torch.arange(200) % 10), Labelled(x[200:], torch.arange(100) % 10)]
+    monkeypatch.setattr(drsae_run, "mnist", lambda: Mnist(*parts))
+    steps = dict.fromkeys(noise.LABELS, 3)
+    for key, value in {
+        "split": [150, 50],
+        "hidden": 8,
+        "m": 8,
+        "batch": 20,
+        "steps": steps,
+    }.items():
+        monkeypatch.setitem(noise.NOISE, key, value)
+    monkeypatch.setattr(vae, "gaussian_bits", lambda variances, distortion: 1.0)
+    changes = {"steps": 3, "dictionary_steps": 2, "patches": [300, 60], "trap_steps": [2, 4]}
+    for key, value in changes.items():
+        monkeypatch.setitem(noise.BITS, key, value)
+
+
+@pytest.mark.parametrize(("model", "labels"), noise.RUNS, ids="-".join)
+def test_each_model_has_six_settings_and_no_setting_twice(model, labels):
+    six = noise.choices(model, labels)
+    assert len(six) == 6
+    assert len({tuple(sorted(setting.items())) for setting in six}) == 6
+    wants_all = {setting["all"] for setting in six}
+    assert wants_all == ({False} if model == "classifier" or labels == "all" else {False, True})
+    assert 0 <= noise.CHOSEN[model][labels] < 6
+
+
+@pytest.mark.parametrize("model", noise.CHOICES)
+def test_figures_are_those_of_the_design_and_repeat(model):
+    figures, weights = noise.label_seed(model, "10", 0)
+    assert set(figures) == {f"{part}_error_percent.{model}.10" for part in ("test", "validation")}
+    assert all(0 <= value <= 100 for value in figures.values())
+    assert weights == {}
+    assert noise.label_seed(model, "10", 0)[0] == figures
+    chosen, _ = noise.choice_seed(model, "10", 0)
+    assert set(chosen) == {f"validation_error_percent.{model}.10.{k}" for k in range(6)}
+
+
+def test_the_rectified_code_is_the_sparse_one_at_no_price():
+    figures, _ = noise.rectified_seed("10", 0)
+    assert set(figures) == {f"{part}_error_percent.rectified.10" for part in ("test", "validation")}
+    setting = noise.choices("sparse", "10")[noise.CHOSEN["sparse"]["10"]] | {"limit": 0.0}
+    net, (_, test_on) = noise.train("sparse", "10", setting, 0)
+    assert figures["test_error_percent.rectified.10"] == drsae.error_percent(net, *test_on)
+
+
+WEIGHTS = {  # of the first setting, for images of 64 pixels
+    "classifier": {"classification": 1.0},
+    "autoencoder": {"reconstruction": 1.0, "classification": 64.0},
+    "sparse": {"reconstruction": 1.0, "classification": 64.0, "sparsity": 0.14},
+    "vae": {"reconstruction": 1.0, "classification": 64.0, "rate": 1.0},
+}
+
+
+@pytest.mark.parametrize("model", WEIGHTS)
+def test_the_learner_is_handed_what_the_setting_says(model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(noise.vae, "learn", lambda *given: asked.append(given[3:]))
+    for number in (0, 5):
+        noise.train(model, "all", noise.choices(model, "all")[number], 0)
+    steps = noise.NOISE["steps"]["all"]
+    assert asked[0] == (steps, WEIGHTS[model], 1e-3, 0.0)
+    if model == "classifier":
+        assert asked[1] == (steps, WEIGHTS[model], 3e-3, 1.0)
+
+
+def test_drsae_takes_as_many_steps_with_its_own_weights(monkeypatch):
+    asked, plain = [], drsae.learning_step
+
+    def noted(optimizer, schedule, weights, bounds):
+        asked.append((weights, bounds))
+        return plain(optimizer, schedule, weights, bounds)
+
+    monkeypatch.setattr(drsae, "learning_step", noted)
+    monkeypatch.setattr(noise, "fit", lambda step, net, stream, steps: asked.append(steps))
+    noise.train("drsae", "100", noise.choices("drsae", "100")[0], 0)
+    weights = {"reconstruction": 1.0, "sparsity": 0.02, "classification": 0.1}
+    assert asked == [(weights, drsae.BOUNDS), noise.NOISE["steps"]["100"]]
+
+
+def test_choosing_never_reads_the_test_set(monkeypatch):
+    seen = []
+    monkeypatch.setattr(drsae, "error_percent", lambda net, x, y: seen.append(len(x)) or 0.0)
+    noise.choice_seed("classifier", "10", 0)
+    assert set(seen) == {50}  # of 100 to test on, none
+
+
+def test_encoders_are_of_equal_size():
+    sizes = {}
+    for model in noise.CHOICES:
+        setting = noise.choices(model, "all")[0]
+        net = noise.first_net(model, torch.rand(30, 64), setting, np.random.default_rng(0))
+        parts = [net.We, net.S, net.b] if model == "drsae" else net.encoder.parameters()
+        sizes[model] = sum(part.numel() for part in parts)
+    assert max(sizes.values()) <= 1.02 * min(sizes.values())
+
+
+def test_only_the_classifier_leaves_the_decoder_as_it_was():
+    for model in ("classifier", "autoencoder"):
+        setting = noise.choices(model, "10")[0] | {"decay": 0.0}
+        net, _ = noise.train(model, "10", setting, 0)
+        torch.manual_seed(0)
+        rng = np.random.default_rng([0, 1])
+        before = noise.first_net(model, torch.rand(30, 64), setting, rng)
+        same = torch.equal(net.decode[0].weight, before.decode[0].weight)
+        assert same == (model == "classifier")
+
+
+def test_images_are_scaled_for_networks_and_left_at_norm_1_for_drsae():
+    part = Labelled(torch.ones(2, 4) / 2, torch.zeros(2).long())
+    assert torch.equal(noise.scaled("drsae", part).x, part.x)
+    assert noise.scaled("vae", part).x.norm(dim=1).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["digits", "patches"])
+def test_bits_have_a_figure_for_each_way_and_price_and_weights_to_show(name):
+    figures, weights = noise.bits_seed(name, 0)
+    for of in ("bits", "distortion", "over_line"):
+        for way in ("sparse", *noise.NOISY):
+            prices = noise.BITS["sparse" if way == "sparse" else "noisy"][name]
+            assert all(f"{of}.{name}.{way}.{price}" in figures for price in prices)
+    assert all(value > 0 for value in figures.values())
+    assert {f"{name}.{key}" for key in ("Wd", "on", "value", "centre")} <= set(weights)
+    net = noise.noisy_net("noisy", torch.rand(300, 64), 0.3, 0)
+    assert {f"{name}.{key}" for key in net.state_dict()} <= set(weights)
+
+
+def test_held_out_photographs_are_held_out(monkeypatch):
+    dark = {name: torch.zeros(20, 20) for name in data.natural_images()}
+    bright = {name: torch.ones(20, 20) for name in noise.BITS["held_out"]}
+    monkeypatch.setattr(noise, "whitened_images", lambda: dark | bright)
+    x_fit, x, _, _ = noise.bits_data("patches", 0)
+    assert not x_fit.any()
+    assert (x == 1).all()
+
+
+def test_the_trap_is_measured_after_each_length():
+    figures, _ = noise.trap_seed(0)
+    lengths = noise.BITS["trap_steps"]
+    wanted = {
+        f"trap.{name}.{kind}.{steps}"
+        for name in ("plain", "sparse", "vae")
+        for kind in ("digits", "noise")
+        for steps in lengths
+    }
+    assert set(figures) == wanted
+    assert all(math.isfinite(value) for value in figures.values())
+
+
+def test_what_was_chosen_is_what_validation_found_best():
+    stored = data.results("noise_choice")["figures"]
+    for model, labels in noise.RUNS:
+        errors = [
+            stored[f"validation_error_percent.{model}.{labels}.{k}"]["values"][0] for k in range(6)
+        ]
+        assert noise.CHOSEN[model][labels] == errors.index(min(errors))
+
+
+def test_prices_whose_weights_are_kept_are_among_the_prices():
+    for name, (lmbd, beta) in noise.BITS["shown"].items():
+        assert lmbd in noise.BITS["sparse"][name]
+        assert beta in noise.BITS["noisy"][name]
+    assert noise.NOISY["noisy"][1] is vae.gaussian_rate
