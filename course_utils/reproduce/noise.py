@@ -230,11 +230,12 @@ def bits_seed(name: str, seed: int) -> Outcome:
             weights[f"{name}.on"], weights[f"{name}.value"] = vae.code_tables(
                 vae.rounded(z_fit, 2 * price)
             )
-    noise = np.random.default_rng([seed, 6]).standard_normal((len(x), BITS["m"]))
+    draws = np.random.default_rng([seed, 6]).standard_normal((len(x), BITS["m"]))
+    noise = torch.from_numpy(draws).float()
     for way in NOISY:
         for beta in BITS["noisy"][name]:
             net = noisy_net(way, x_fit, beta, seed)
-            note(way, beta, vae.noisy_point(net, NOISY[way][1], x, torch.from_numpy(noise).float()))
+            note(way, beta, vae.noisy_point(net, NOISY[way][1], x, noise))
             if way == "noisy" and beta == BITS["shown"][name][1]:
                 weights |= {f"{name}.{key}": W for key, W in net.state_dict().items()}
     return figures, weights
@@ -296,9 +297,7 @@ def trap_net(name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncod
         net = kind(encoder, vae.network(m, hidden, 64, generator), m)
     net.hold()
     limit = {"plain": {}, "sparse": {"sparsity": 0.16}, "vae": {"rate": 0.2}}[name]
-    criteria = {"sparse": vae.sparse_criteria, "vae": vae.vae_criteria}.get(
-        name, vae.plain_criteria
-    )
+    criteria, _ = CRITERIA.get(name, CRITERIA["autoencoder"])
     vae.learn(net, criteria, _unlabelled(x, seed), steps, {"reconstruction": 1} | limit)
     return net
 
