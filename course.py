@@ -38,6 +38,8 @@ TASKS = {  # name: what it does, and the line that `python -m` runs
     "student": ("make or update your own copy of the notebooks", "course_utils.student"),
     "execute": ("run notebooks and store their outputs", "course_utils.execute"),
     "matrix": ("verify the stored outputs under other arithmetic", "course_utils.matrix"),
+    "homework": ("write what students get of the homework", "course_utils.grading.release"),
+    "grade": ("grade a class, each submission in a sandbox", "course_utils.grading"),
     "bench": ("measure speed", "course_utils.bench"),
     "reproduce": ("run an experiment at full size", "course_utils.reproduce"),
     "lint": ("look for mistakes in code and notebooks", "ruff check"),

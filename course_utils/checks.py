@@ -26,30 +26,78 @@ def exercise(
         mistakes: wrong functions by the message that tells a student who made that mistake.
         cases: the inputs, a tuple of arguments each; tensors are handed out as copies.
     """
-    print(_verdict(answer, solution, mistakes, cases))
+    print(_verdict(answer, cases, *_both(solution, mistakes)))
 
 
-def _verdict(answer, solution, mistakes, cases) -> str:
-    for number, case in enumerate(cases, 1):
-        expected = solution(*_copies(case))
+def require(
+    answer: Function, solution: Function, mistakes: dict[str, Function], cases: Sequence[tuple]
+) -> None:
+    """Like `exercise`, for hidden tests of homework: raise AssertionError if answer is not right.
+
+    The error's text says what is likely wrong, as `exercise` would print it.
+    """
+    _demand(_verdict(answer, cases, *_both(solution, mistakes)))
+
+
+def known(
+    answer: Function,
+    cases: Sequence[tuple],
+    results: Sequence[Sequence],
+    mistakes: dict[str, Sequence[Sequence]],
+) -> None:
+    """Like `require`, for checks that students may read: it holds results, and no solution.
+
+    Args:
+        answer: the student's function.
+        cases: the inputs, a tuple of arguments each.
+        results: the right result of each case, as nested lists with seven digits.
+        mistakes: by message, the results of that mistake, one for each case.
+    """
+
+    def recorded(values: Sequence) -> Function:
+        return lambda number, *_: torch.tensor(values[number])
+
+    wrong = {message: recorded(values) for message, values in mistakes.items()}
+    _demand(_verdict(answer, cases, recorded(results), wrong))
+
+
+def _demand(verdict: str) -> None:
+    """Print a verdict that is good; raise AssertionError with one that is not."""
+    if not verdict.startswith("✓"):
+        raise AssertionError(verdict)
+    print(verdict)
+
+
+def _both(solution: Function, mistakes: dict[str, Function]):
+    """Return solution and mistakes as functions that also take the number of the case first."""
+
+    def numbered(function: Function) -> Function:
+        return lambda _, *arguments: function(*arguments)
+
+    return numbered(solution), {message: numbered(wrong) for message, wrong in mistakes.items()}
+
+
+def _verdict(answer, cases, solution, mistakes) -> str:
+    for number, case in enumerate(cases):
+        expected = solution(number, *_copies(case))
         mine = _copies(case)
         try:
             got = answer(*mine)
         except NotImplementedError as unwritten:
             return f"○ not written yet: {unwritten}"
         except Exception as error:  # noqa: BLE001 - whatever the student raises must be told
-            return f"✗ case {number}: your function raised {type(error).__name__}: {error}"
+            return f"✗ case {number + 1}: your function raised {type(error).__name__}: {error}"
         complaint = _form(got, expected) or _changed(mine, case)
         if complaint:
-            return f"✗ case {number}: {complaint}"
+            return f"✗ case {number + 1}: {complaint}"
         if not _equal(got, expected):
-            return f"✗ case {number}: " + _diagnosis(got, expected, mistakes, case)
+            return f"✗ case {number + 1}: " + _diagnosis(got, expected, mistakes, number, case)
     return f"✓ right in all {len(cases)} cases"
 
 
-def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], case: tuple) -> str:
+def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], number, case) -> str:
     for message, wrong in mistakes.items():
-        if _equal(got, wrong(*_copies(case))):
+        if _equal(got, wrong(number, *_copies(case))):
             return message
     if expected.dtype == torch.bool:
         many, few = (got.bool() & ~expected).sum(), (expected & ~got.bool()).sum()

@@ -1,0 +1,149 @@
+"""Grade a whole class: `python -m course_utils.grading HOMEWORK SUBMISSIONS`.
+
+Each submission is judged by itself, in a process and a sandbox of its own. A run that was
+interrupted goes on where it was; one that was complete grades what has changed. Submissions are
+never changed. What comes of it lies in the course's folder, in nbgrader's form.
+"""
+
+import argparse
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.grading import cluster, gradebook, pages, sandbox
+from course_utils.grading.collect import Submission, submissions
+from course_utils.grading.gradebook import Book, Record, autograded, recorded
+from course_utils.grading.judge import Job, Limits, Verdict, judge
+from course_utils.grading.release import DEFAULT, master, renew
+from course_utils.training import progress
+
+NO_SANDBOX = (
+    "Without --scheduler you may grade without a sandbox, if you trust every student's"
+    " code with your files and your network: add --without-sandbox."
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    bounds = Limits()
+    parser = argparse.ArgumentParser(prog="course.py grade", description=__doc__)
+    parser.add_argument("homework", help="hw1 to hw6")
+    parser.add_argument("submissions", type=Path, help="the folder of what was handed in")
+    parser.add_argument("--course", type=Path, default=DEFAULT, metavar="FOLDER")
+    parser.add_argument("--due", type=datetime.fromisoformat, help="2026-12-01T23:59, local time")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="at a time, here")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="grade on this Dask cluster")
+    parser.add_argument("--cell-seconds", type=float, default=bounds.cell)
+    parser.add_argument("--total-seconds", type=float, default=bounds.total)
+    parser.add_argument("--memory", type=int, default=bounds.memory, help="MB for a submission")
+    parser.add_argument("--without-sandbox", action="store_true", help="you trust them all")
+    return parser
+
+
+@contextmanager
+def alone(course: Path) -> Iterator[None]:
+    """Hold the course's folder; BlockingIOError if another grading does."""
+    with (course / "grading.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0; 1 if some work is left; 2, and a sentence, if it stopped."""
+    wanted = parser().parse_args(arguments)
+    try:
+        if not (wanted.without_sandbox or wanted.scheduler):
+            sandbox.check()
+        if not (wanted.course / "source" / wanted.homework).is_dir():
+            renew(wanted.course)
+        with alone(wanted.course):
+            return grade(wanted)
+    except sandbox.UnavailableError as missing:
+        print(f"{missing}\n{NO_SANDBOX}", file=sys.stderr)
+    except BlockingIOError:
+        print(f"Another grading is at work in {wanted.course}: let it end first.", file=sys.stderr)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
+    return 2
+
+
+def grade(wanted: argparse.Namespace) -> int:
+    """Grade what has not been graded, then write grades, feedback and report."""
+    notebook = master(wanted.course, wanted.homework)
+    text = nbformat.writes(notebook)
+    found = {s.student: s for s in submissions(wanted.submissions, wanted.homework)}
+    limits = Limits(wanted.cell_seconds, wanted.total_seconds, wanted.memory)
+    book = Book(wanted.course, wanted.homework, notebook.metadata["name"], wanted.due)
+
+    def job(submission: Submission) -> Job:
+        content = submission.path.read_bytes() if submission.path else None
+        return Job(text, content, limits, not wanted.without_sandbox)
+
+    def key(submission: Submission) -> str:
+        return gradebook.key(job(submission).content, text, limits, submission.notes)
+
+    todo = {}
+    for student, submission in found.items():
+        old = recorded(wanted.course, wanted.homework, student)
+        if old is None or old.key != key(submission):
+            todo[student] = lambda submission=submission: job(submission)
+    print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
+    if wanted.scheduler:
+        outcomes = cluster.on_cluster(todo, wanted.scheduler)
+    else:
+        outcomes = cluster.here(todo, wanted.workers)
+    lost = []
+    for student, outcome in progress(outcomes, len(todo)):
+        submission = found[student]
+        if isinstance(outcome, sandbox.UnavailableError):
+            raise outcome
+        if not isinstance(outcome, Verdict):
+            lost.append(student)
+            outcome = nothing(text, f"It could not be graded: {outcome}. Run the command again.")
+        record = Record(
+            student,
+            "" if student in lost else key(submission),
+            [*submission.notes, *outcome.notes],
+            round(outcome.seconds, 2),
+        )
+        book.enter(submission, nbformat.reads(outcome.notebook, as_version=4), record)
+    publish(wanted, book, list(found))
+    book.close()
+    return int(bool(lost))
+
+
+def nothing(text: str, reason: str) -> Verdict:
+    """Return the verdict on a submission that cannot be judged."""
+    empty = judge(Job(text, None, Limits(), True))
+    return empty._replace(notes=[reason])
+
+
+def publish(wanted: argparse.Namespace, book: Book, students: list[str]) -> None:
+    """Write feedback pages, the report and the table of grades."""
+    records = {s: recorded(wanted.course, wanted.homework, s) for s in students}
+    grades = [book.grade(student) for student in students]
+    places = {s: autograded(wanted.course, wanted.homework, s, book.name) for s in students}
+    templates = pages.templates()
+    for g in grades:
+        sheet: NotebookNode = nbformat.read(places[g.student], as_version=4)
+        place = wanted.course / "feedback" / g.student / wanted.homework / f"{book.name}.html"
+        pages.store(place, pages.feedback(templates, sheet, g, records[g.student].notes))
+    results = wanted.course / "results" / wanted.homework
+    pages.store(results / "grades.csv", pages.table(grades, records))
+    pages.store(results / "report.html", pages.report(templates, places, grades, records))
+    print(f"{len(grades)} students, median {median(g.total for g in grades):g} points.")
+    print(f"Grades and report: {results}. Feedback: {wanted.course / 'feedback'}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Many submissions, each in a process of its own: on this machine, or on a Dask cluster.
+
+A process that is killed, here or with a whole machine, costs no more than its submission's time:
+the submission is given out again, and what came of it is taken once.
+"""
+
+import contextlib
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from course_utils.grading.judge import Job, Verdict, judge
+
+TRIES = 3  # for a submission whose process is killed
+SPARE = 120  # seconds beyond a submission's own limit, for the start and the end of its process
+PRELOADED = [  # what tests import; a fork has it for nothing
+    "course_utils.grading.judge",
+    "course_utils.checks",
+    "course_utils.data",
+    "course_utils.plots",
+    "course_utils.built.ista",
+    "matplotlib.pyplot",
+]
+Loaded = Callable[[], Job]
+Outcome = Verdict | Exception
+
+
+class LostError(RuntimeError):
+    """The process that judged a submission did not come back."""
+
+
+def here(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, Outcome]]:
+    """Yield name and outcome of each submission as it is done, several at a time.
+
+    Args:
+        loads: by name, a function that reads a submission; called when its turn has come.
+        workers: how many are judged at a time.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting, running = iter(loads.items()), {}
+        try:
+            while True:
+                for name, load in islice(waiting, 2 * workers - len(running)):
+                    running[pool.submit(in_a_fork, load, context)] = name
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                yield from ((running.pop(future), outcome(future)) for future in done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def outcome(future) -> Outcome:
+    """Return a future's result, or the exception in its place."""
+    error = future.exception()
+    return future.result() if error is None else error
+
+
+def in_a_fork(load: Loaded, context) -> Verdict:
+    """Judge a submission in a fresh process; LostError if it is killed every time."""
+    job = load()
+    for _ in range(TRIES):
+        mine, theirs = context.Pipe(duplex=False)
+        with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as scratch:
+            process = context.Process(target=serve, args=(theirs, job, scratch), daemon=True)
+            process.start()
+            theirs.close()
+            try:
+                if mine.poll(job.limits.total + SPARE):
+                    return _unless_error(mine.recv())
+            except (EOFError, OSError):
+                pass  # it was killed before it could answer
+            finally:
+                process.kill()
+                process.join()
+                mine.close()
+    raise LostError(f"the process that judged it was ended from outside {TRIES} times")
+
+
+def serve(answer: Connection, job: Job, scratch: str) -> None:
+    """Judge a submission and send what came of it."""
+    tempfile.tempdir = scratch
+    answer.send(_guarded(job))
+
+
+def _guarded(job: Job) -> Outcome:
+    try:
+        return judge(job)
+    except Exception as error:  # noqa: BLE001 - travels to the process that collects
+        return error
+
+
+def _unless_error(result: Outcome) -> Verdict:
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def on_cluster(loads: dict[str, Loaded], address: str) -> Iterator[tuple[str, Outcome]]:
+    """Like `here`, on the workers of a Dask scheduler; OSError if it does not answer."""
+    from distributed import Client, as_completed
+
+    with Client(address, timeout=20) as client:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise OSError(f"the scheduler at {address} has no workers: start `dask worker` first")
+        waiting = iter(loads.items())
+        names = {}
+        queue = as_completed()
+
+        def give(count: int) -> None:
+            for name, load in islice(waiting, count):
+                future = client.submit(in_a_subprocess, load(), pure=False, retries=TRIES)
+                names[future.key] = name
+                queue.add(future)
+
+        give(3 * threads)
+        for future in queue:
+            yield names.pop(future.key), outcome(future)
+            give(1)
+
+
+def in_a_subprocess(job: Job) -> Verdict:
+    """Judge a submission in a fresh Python: workers of Dask may not fork."""
+    with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as scratch:
+        command = [sys.executable, "-m", "course_utils.grading.cluster", scratch]
+        run = subprocess.run(
+            command,
+            check=False,
+            input=pickle.dumps(job),
+            capture_output=True,
+            timeout=job.limits.total + SPARE,
+        )
+    if run.returncode:
+        raise LostError(f"the process that judged it ended with {run.returncode}")
+    return _unless_error(pickle.loads(run.stdout))
+
+
+def main(scratch: str) -> None:
+    """Read a job from the standard input, write what came of it to the standard output."""
+    tempfile.tempdir = scratch
+    job = pickle.load(sys.stdin.buffer)
+    with contextlib.redirect_stdout(sys.stderr):
+        result = _guarded(job)
+    sys.stdout.buffer.write(pickle.dumps(result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,130 @@
+"""Results into nbgrader's folders and database, grades out of them."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.execute import write
+from course_utils.grading.collect import Submission
+from course_utils.grading.release import quiet, settings
+
+
+class Record(NamedTuple):
+    """What is remembered of one graded submission."""
+
+    student: str
+    key: str  # of what was handed in, the tests and the limits: the same key, the same grade
+    notes: list[str]
+    seconds: float
+
+
+class Grade(NamedTuple):
+    """A student's points, as nbgrader's database holds them now."""
+
+    student: str
+    handed_in: str
+    hours_late: float
+    tests: float
+    written: float | None  # None until a person has graded it
+    total: float
+    most: float
+    cells: dict[str, tuple[float | None, float]]  # points and their maximum, by cell
+    comments: dict[str, str]
+
+
+def key(content: bytes | None, *rest: object) -> str:
+    """Return a hash of all that decides a grade."""
+    digest = hashlib.sha256(content or b"nothing")
+    digest.update(repr(rest).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _place(course: Path, homework: str, student: str) -> Path:
+    name = hashlib.sha256(student.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return course / "records" / homework / f"{name}.json"
+
+
+def recorded(course: Path, homework: str, student: str) -> Record | None:
+    """Return what is remembered of a student's homework; None if it has to be graded."""
+    try:
+        return Record(**json.loads(_place(course, homework, student).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def autograded(course: Path, homework: str, student: str, name: str) -> Path:
+    """Return the place of a graded notebook, as nbgrader has it."""
+    return course / "autograded" / student / homework / f"{name}.ipynb"
+
+
+class Book:
+    """nbgrader's gradebook of one homework in a course folder, open."""
+
+    def __init__(self, course: Path, homework: str, name: str, due: datetime | None) -> None:
+        from nbgrader.api import Gradebook
+        from nbgrader.coursedir import CourseDirectory
+
+        self.course, self.homework, self.name = course, homework, name
+        directory = CourseDirectory(config=settings(course))
+        self.url = directory.db_url
+        with quiet():
+            self.gradebook = Gradebook(self.url, directory.course_id)
+            if due is not None:
+                day = due.astimezone(UTC).replace(tzinfo=None)
+                self.gradebook.update_or_create_assignment(homework, duedate=day)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.gradebook.close()
+
+    def enter(self, submission: Submission, notebook: NotebookNode, record: Record) -> None:
+        """Store a graded submission: the notebook, its points, and last the record."""
+        place = autograded(self.course, self.homework, submission.student, self.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write(place, nbformat.writes(notebook) + "\n")
+        time = submission.time.astimezone(UTC).replace(tzinfo=None) if submission.time else None
+        if time:
+            write(place.parent / "timestamp.txt", f"{time:%Y-%m-%d %H:%M:%S} UTC\n")
+        with quiet():
+            self.gradebook.update_or_create_student(submission.student)
+            self.gradebook.update_or_create_submission(
+                self.homework, submission.student, timestamp=time
+            )
+            self.save_points(submission.student, notebook)
+        where = _place(self.course, self.homework, submission.student)
+        where.parent.mkdir(parents=True, exist_ok=True)
+        write(where, json.dumps(record._asdict(), indent=1) + "\n")
+
+    def save_points(self, student: str, notebook: NotebookNode) -> None:
+        """Let nbgrader read the points off a notebook's outputs."""
+        from nbgrader.preprocessors import SaveAutoGrades
+
+        where = {"student": student, "assignment": self.homework, "notebook": self.name}
+        SaveAutoGrades().preprocess(notebook, {"nbgrader": where | {"db_url": self.url}})
+
+    def grade(self, student: str) -> Grade:
+        """Return a student's points and comments as they are now."""
+        with quiet():
+            self.gradebook.db.expire_all()
+            whole = self.gradebook.find_submission(self.homework, student)
+            (sheet,) = whole.notebooks
+            cells, comments, written = {}, {}, []
+            for grade in sheet.grades:
+                by_hand = grade.cell.cell_type == "markdown"
+                open_ = by_hand and grade.manual_score is None
+                cells[grade.cell.name] = (None if open_ else grade.score, grade.max_score)
+                written += [None if open_ else grade.score] if by_hand else []
+            for comment in sheet.comments:
+                comments[comment.cell.name] = comment.comment or ""
+            tests = sum(g.score for g in sheet.grades if g.cell.cell_type == "code")
+            by_hand = None if None in written else sum(written)
+            stamp = f"{whole.timestamp:%Y-%m-%d %H:%M:%S} UTC" if whole.timestamp else ""
+            late = whole.total_seconds_late / 3600
+        total = tests + (by_hand or 0)
+        most = sum(most for _, most in cells.values())
+        return Grade(student, stamp, late, tests, by_hand, total, most, cells, comments)

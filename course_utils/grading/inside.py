@@ -1,0 +1,118 @@
+"""What runs in the sandbox beside the student's code: limits, the kernel, answers to calls.
+
+Nothing here is secret, and nothing here is trusted: a student's code may change all of it. Tests
+run elsewhere and believe only the values that come back.
+"""
+
+import base64
+import json
+import resource
+import sys
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Value = object
+LARGEST = 64_000_000  # bytes of one array that travels
+
+
+def pack(value: Value) -> object:
+    """Return value as what JSON can hold: tensors, arrays, numbers, text, bytes, None, and
+    tuples, lists and dictionaries of these. Anything else travels as the name of its type.
+    """
+    match value:
+        case bool() | int() | str() | None:
+            return ["plain", value]
+        case float():
+            return ["float", value.hex()]
+        case bytes():
+            return ["bytes", base64.b64encode(value).decode()]
+        case Tensor():
+            return ["tensor", *_raw(value.detach().cpu().numpy())]
+        case np.ndarray() | np.generic():
+            return ["array", *_raw(np.asarray(value))]
+        case tuple() | list():
+            return [type(value).__name__, [pack(item) for item in value]]
+        case dict():
+            return ["dict", [[pack(key), pack(item)] for key, item in value.items()]]
+    return ["other", type(value).__name__]
+
+
+def _raw(array: np.ndarray) -> tuple[str, list[int], str]:
+    if array.dtype.kind not in "biufc" or array.nbytes > LARGEST:
+        raise ValueError(f"an array of {array.dtype} and {array.nbytes} bytes is not taken")
+    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return array.dtype.str, list(array.shape), data
+
+
+def unpack(packed: object) -> Value:
+    """Return the value that `pack` packed; an unknown one is an object of a class of that name.
+
+    Raises ValueError, KeyError or TypeError on anything that `pack` does not write.
+    """
+    kind, *rest = packed
+    match kind:
+        case "plain":
+            return rest[0]
+        case "float":
+            return float.fromhex(rest[0])
+        case "bytes":
+            return base64.b64decode(rest[0])
+        case "tensor":
+            return torch.from_numpy(_array(*rest))
+        case "array":
+            return _array(*rest)
+        case "tuple":
+            return tuple(unpack(item) for item in rest[0])
+        case "list":
+            return [unpack(item) for item in rest[0]]
+        case "dict":
+            return {unpack(key): unpack(item) for key, item in rest[0]}
+        case "other":
+            return type(str(rest[0]), (), {})()
+    raise ValueError(f"a value of kind {kind!r} is not known")
+
+
+def _array(dtype: str, shape: list[int], data: str) -> np.ndarray:
+    if np.dtype(dtype).kind not in "biufc":
+        raise ValueError(f"an array of {dtype} is not taken")
+    return np.frombuffer(base64.b64decode(data), dtype).reshape(shape).copy()
+
+
+def answer(function: object, packed: str) -> str:
+    """Call a student's function with packed arguments; return, packed, what came of it.
+
+    That is ["value", result, arguments], the arguments as the function left them, or ["error",
+    name of the exception, its text].
+    """
+    arguments, named = unpack(json.loads(packed))
+    try:
+        result = function(*arguments, **named)
+        return json.dumps(["value", pack(result), pack(arguments)])
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it is told
+        return json.dumps(["error", type(error).__name__, str(error)[:2000]])
+
+
+def limit(memory: int, file: int) -> None:
+    """Bound this process and its children: bytes of private memory, bytes of one file."""
+    bounds = {
+        resource.RLIMIT_DATA: memory,
+        resource.RLIMIT_FSIZE: file,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: 512,
+    }
+    for kind, most in bounds.items():
+        resource.setrlimit(kind, (most, most))
+
+
+def main(memory: str, file: str, connection: str) -> None:
+    """Run an IPython kernel within the limits."""
+    limit(int(memory), int(file))
+    from ipykernel.kernelapp import launch_new_instance  # after the limits
+
+    launch_new_instance(["-f", connection, "--HistoryManager.enabled=False"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

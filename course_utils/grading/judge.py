@@ -1,0 +1,357 @@
+"""One submission: its answers run in the sandbox, the tests outside of it.
+
+The master notebook with the student's answers is gone through from top to bottom. Given cells,
+answers and figures run in a sandboxed kernel. Given cells run once more in this process, and so
+does every graded cell: it holds hidden tests, and it judges. When it calls a student's function,
+the call travels into the sandbox and only values come back. So a student's code sees no test, and
+whatever it replaces, numpy, torch or the checks, is replaced in the sandbox alone.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import queue
+import re
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import nbformat
+import torch
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from torch import Tensor
+from traitlets.config import Config
+
+from course_utils.grading.collect import DEFINED, UnreadableError, answers
+from course_utils.grading.inside import pack, unpack
+from course_utils.grading.sandbox import NAME, UNFENCED, Specs
+
+CALL = "__import__('course_utils.grading.inside', fromlist=['']).answer({}, {!r})"
+MB = 1_000_000
+SHOWN = 10_000  # characters of an output that are kept
+PICTURE = 1_500_000
+
+
+class Limits(NamedTuple):
+    """What one submission may use; seconds, megabytes."""
+
+    cell: float = 60  # for a cell, and for one call of a function by a test
+    total: float = 600
+    memory: int = 3000
+    processes: int = 64
+    output: int = 10  # all that is printed
+    scratch: int = 100
+
+
+class Job(NamedTuple):
+    """All that grading one submission needs; it can travel to another machine."""
+
+    master: str  # the notebook with stubs and hidden tests
+    content: bytes | None  # what was handed in, None if nothing can count
+    limits: Limits
+    sandboxed: bool
+
+
+class Verdict(NamedTuple):
+    """What came of it."""
+
+    notebook: str  # the master with the student's answers and all outputs
+    notes: list[str]
+    seconds: float
+
+
+class Ended(Exception):  # noqa: N818 - the word for it
+    """The student's kernel is gone; the text says why."""
+
+
+class Talker(NotebookClient):
+    """A notebook client that ends a kernel which talks without end."""
+
+    received = 0
+
+    def process_message(self, msg, cell, cell_index):
+        """Count what the kernel sends."""
+        self.received += sum(map(len, _texts(msg["content"])))
+        if self.received > self.most:
+            self.km.provisioner.end(f"it printed more than {self.most / MB:.0f} MB")
+            return None
+        return super().process_message(msg, cell, cell_index)
+
+
+def _texts(content: object) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict | list):
+        for item in content.values() if isinstance(content, dict) else content:
+            yield from _texts(item)
+
+
+class Room:
+    """A student's kernel in its sandbox."""
+
+    def __init__(self, limits: Limits, sandboxed: bool, deadline: float) -> None:
+        config = Config()
+        for bound in ("memory", "processes", "scratch"):
+            config.Watched[bound] = getattr(limits, bound)
+        specs = Specs(provisioner=NAME if sandboxed else UNFENCED)
+        manager = AsyncKernelManager(kernel_name=NAME, kernel_spec_manager=specs, config=config)
+        manager.context.maxmsgsize = 4 * limits.output * MB
+        self.limits, self.deadline, self.manager = limits, deadline, manager
+        self.client = Talker(
+            new_notebook(),
+            km=manager,
+            allow_errors=True,
+            record_timing=False,
+            shutdown_kernel="immediate",
+            store_widget_state=False,
+        )
+        self.client.most = limits.output * MB
+        self.stack = contextlib.ExitStack()
+        try:
+            self.stack.enter_context(self.client.setup_kernel())
+        except RuntimeError as error:
+            raise Ended(f"the kernel did not start: {error}") from error
+
+    def seconds(self) -> float:
+        """Return how long the next cell or call may take; Ended if no time is left."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise Ended(f"all its answers together took longer than {self.limits.total:g} s")
+        return min(left, self.limits.cell)
+
+    def run(self, source: str) -> list[NotebookNode]:
+        """Run a cell and return its outputs, bounded; Ended if the kernel did not survive it."""
+        cell = new_code_cell(source)
+        self.client.nb.cells = [cell]
+        self.client.timeout = max(1, round(self.seconds()))
+        try:
+            self.client.execute_cell(cell, 0)
+        except CellTimeoutError:
+            raise Ended(f"it ran longer than {self.client.timeout} s") from None
+        except DeadKernelError:
+            raise Ended(self.why()) from None
+        return [kept for output in cell.outputs if (kept := bounded(output))]
+
+    def call(self, name: str, arguments: tuple, named: dict) -> object:
+        """Call the student's function; what it raises is raised here under the same name."""
+        packed = json.dumps(["tuple", [pack(arguments), pack(named)]])
+        client, wait = self.client.kc, self.seconds()
+        expression = {"value": CALL.format(name, packed)}
+        sent = client.execute("", silent=True, user_expressions=expression, allow_stdin=False)
+        reply = self.reply(sent, time.monotonic() + wait, wait)
+        try:
+            value = reply["content"]["user_expressions"]["value"]
+            if value["status"] == "error" and value["ename"] == "NameError":
+                raise _named(
+                    "NameError",
+                    f"there is no function `{name}`: the answer's cell raised"
+                    " an error before it, or it has another name",
+                )
+            if value["status"] == "error":
+                raise _named(value["ename"], value["evalue"])
+            kind, *rest = json.loads(ast.literal_eval(value["data"]["text/plain"]))
+            if kind == "error":
+                raise _named(*rest)
+            result, after = map(unpack, rest)
+        except (KeyError, TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
+            raise _named("ValueError", "its result cannot be read") from None
+        for mine, theirs in zip(arguments, after, strict=False):
+            tensors = isinstance(mine, Tensor) and isinstance(theirs, Tensor)
+            if tensors and mine.shape == theirs.shape:
+                mine.copy_(theirs)  # so that a test sees inputs that were changed
+        return result
+
+    def reply(self, sent: str, until: float, wait: float) -> dict:
+        """Wait for the reply to a message; Ended if it does not come."""
+        while time.monotonic() < until:
+            try:
+                reply = run_sync(self.client.kc.get_shell_msg)(timeout=0.5)
+            except queue.Empty:
+                if not run_sync(self.manager.is_alive)():
+                    raise Ended(self.why()) from None
+                continue
+            if reply["parent_header"].get("msg_id") == sent:
+                return reply
+        raise Ended(f"it ran longer than {wait:.0f} s")
+
+    def why(self) -> str:
+        """Say why the kernel died, as far as is known."""
+        return self.manager.provisioner.ended or "it ended the kernel"
+
+    def close(self) -> None:
+        """End the kernel and everything in it."""
+        with contextlib.suppress(Exception):  # it may be dead already
+            self.stack.close()
+
+
+def _named(name: str, text: str) -> Exception:
+    """Return an exception whose class has a given name."""
+    if name == "NotImplementedError":
+        return NotImplementedError(text)
+    return type(re.sub(r"\W", "", str(name))[:60] or "Exception", (Exception,), {})(str(text))
+
+
+def bounded(output: NotebookNode) -> NotebookNode | None:
+    """Return an output without what may harm who looks at it: long texts, HTML, scripts."""
+    if output.output_type == "stream":
+        return new_output("stream", name=output.name, text=_short(output.text))
+    if output.output_type == "error":
+        lines = [_short(line) for line in output.traceback[-3:]]
+        return new_output(
+            "error", ename=output.ename[:100], evalue=_short(output.evalue), traceback=lines
+        )
+    data = {"text/plain": _short(str(output.get("data", {}).get("text/plain", "")))}
+    png = str(output.get("data", {}).get("image/png", ""))
+    if len(png) < PICTURE and re.fullmatch(r"[A-Za-z0-9+/=\s]+", png):
+        data["image/png"] = png
+    return new_output("display_data", data=data) if any(data.values()) else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "\n… (cut)"
+
+
+class Court:
+    """The process that judges: its namespace, and the student's functions as calls into a room."""
+
+    def __init__(self, job: Job, names: dict[str, str]) -> None:
+        self.job, self.names = job, names  # the function of each answer, by the cell's id
+        self.deadline = time.monotonic() + job.limits.total
+        self.room: Room | None = None
+        self.ran: list[tuple[str, str]] = []  # id and source of what the room has run
+        self.guilty: dict[str, str] = {}  # answers that ended a room, and how
+        self.namespace: dict = {"__name__": "homework"}
+
+    def enter(self) -> Room:
+        """Return the student's room, made anew, without the guilty answers, if it is gone."""
+        if self.room is None:
+            self.room = Room(self.job.limits, self.job.sandboxed, self.deadline)
+            for ident, source in self.ran:
+                self.room.run(self.without_guilt(ident, source))
+        return self.room
+
+    def leave(self) -> None:
+        """Close the room."""
+        if self.room is not None:
+            self.room.close()
+        self.room = None
+
+    def without_guilt(self, ident: str, source: str) -> str:
+        """Return a cell's code, or, of an answer that ended a kernel, a function that says so."""
+        if ident not in self.guilty:
+            return source
+        text = f"an earlier run of it was stopped: {self.guilty[ident]}"
+        return f"def {self.names[ident]}(*_, **__):\n    raise RuntimeError({text!r})\n"
+
+    def run(self, cell: NotebookNode) -> list[NotebookNode]:
+        """Run a cell in the room; an output that says so if the room did not survive."""
+        tags = cell.metadata.get("tags", [])
+        answer = cell.metadata.get("nbgrader", {}).get("solution")
+        if answer:
+            name = self.names[cell.id]
+            self.namespace[name] = Remote(self, name, cell.id)
+        try:
+            outputs = self.enter().run(cell.source)
+        except Ended as end:
+            self.leave()
+            if answer:
+                self.guilty[cell.id] = str(end)
+                self.ran.append((cell.id, cell.source))
+            return [failure("Stopped", f"This cell was stopped: {end}.")]
+        if answer or "given" in tags:
+            self.ran.append((cell.id, cell.source))
+        return outputs
+
+    def judge(self, cell: NotebookNode) -> list[NotebookNode]:
+        """Run a graded cell here and return its outputs."""
+        said = io.StringIO()
+        outputs = []
+        try:
+            with contextlib.redirect_stdout(said):
+                exec(compile(cell.source, cell.id, "exec"), self.namespace)  # noqa: S102 - ours
+        except AssertionError as error:
+            outputs = [failure("AssertionError", str(error))]
+        except Exception as error:  # noqa: BLE001 - a result that no test foresaw
+            text = f"✗ the test cannot use what your function returned: {error}"
+            outputs = [failure("AssertionError", text)]
+        if said.getvalue():
+            outputs.insert(0, new_output("stream", name="stdout", text=said.getvalue()))
+        return outputs
+
+    def give(self, cell: NotebookNode) -> None:
+        """Run a given cell here, for the tests."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(cell.source, cell.id, "exec"), self.namespace)  # noqa: S102 - ours
+
+
+class Remote:
+    """A student's function, as the tests see it."""
+
+    def __init__(self, court: Court, name: str, ident: str) -> None:
+        self.court, self.name, self.ident = court, name, ident
+
+    def __call__(self, *arguments, **named):
+        """Call it in the room. If the room does not survive, later calls find it stopped."""
+        try:
+            return self.court.enter().call(self.name, arguments, named)
+        except Ended as end:
+            self.court.leave()
+            self.court.guilty[self.ident] = str(end)
+            raise RuntimeError(f"it was stopped: {end}") from None
+
+
+def failure(name: str, text: str) -> NotebookNode:
+    """Return an output that tells of an error."""
+    return new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])
+
+
+def judge(job: Job) -> Verdict:
+    """Grade one submission: the master with its answers, run and judged.
+
+    Whatever the submission is, there is a verdict: what cannot be read has no answers.
+    """
+    start = time.monotonic()
+    torch.set_num_threads(1)
+    master = nbformat.reads(job.master, as_version=4)
+    sources, notes = {}, []
+    if job.content is not None:
+        try:
+            sources, notes = answers(job.content, master)
+        except UnreadableError as reason:
+            notes = [str(reason)]
+    code = [c for c in master.cells if c.cell_type == "code"]
+    solved = [c for c in code if c.metadata.get("nbgrader", {}).get("solution")]
+    court = Court(job, {c.id: DEFINED.findall(c.source)[-1] for c in solved})
+    for cell in master.cells:
+        cell.source = sources.get(cell.id, cell.source)
+        if cell in code and cell.metadata.get("nbgrader", {}).get("grade"):
+            cell.outputs = [failure("AssertionError", "✗ there was nothing to grade")]
+    if sources:
+        hear(court, master)
+    notes += [f"{ident}: stopped, {reason}." for ident, reason in court.guilty.items()]
+    return Verdict(nbformat.writes(master), notes, time.monotonic() - start)
+
+
+def hear(court: Court, master: NotebookNode) -> None:
+    """Go through the notebook from top to bottom."""
+    count = 0
+    try:
+        for cell in master.cells:
+            if cell.cell_type != "code":
+                continue
+            count += 1
+            cell.execution_count = count
+            if cell.metadata.get("nbgrader", {}).get("grade"):
+                cell.outputs = court.judge(cell)
+                continue
+            if "given" in cell.metadata.get("tags", []):
+                court.give(cell)
+            cell.outputs = court.run(cell)
+    finally:
+        court.leave()

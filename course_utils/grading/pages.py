@@ -1,0 +1,147 @@
+"""Feedback for each student, a report and a table of grades for the lecturer.
+
+The pages need no network and no script; whatever a student wrote is shown as text.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import nbformat
+from jinja2 import Environment, PackageLoader
+from nbformat import NotebookNode
+
+from course_utils.execute import write
+from course_utils.grading.gradebook import Grade, Record
+
+TITLE = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
+KINDS = {"check": "the check you could see", "hidden": "hidden tests on fresh data"}
+COLUMNS = ["student", "handed in", "hours late", "tests", "written", "total", "of", "note"]
+
+
+def templates() -> Environment:
+    """Return the pages' templates; what is filled in is escaped."""
+    pages = Environment(loader=PackageLoader("course_utils.grading", "."), autoescape=True)
+    pages.globals["points"] = lambda value: f"{value:g}"
+    return pages
+
+
+def feedback(pages: Environment, notebook: NotebookNode, grade: Grade, notes: list[str]) -> str:
+    """Return the page that a student gets: points, what the tests said, answers, comments.
+
+    It shows no line of a hidden test.
+    """
+    title = TITLE.search(notebook.cells[0].source)[1]
+    tasks = [t for t in _tasks(notebook, grade) if t["tests"] or t["answers"]]
+    page = pages.get_template("feedback.html.j2")
+    return page.render(title=title, grade=grade, notes=notes, tasks=tasks)
+
+
+def _tasks(notebook: NotebookNode, grade: Grade) -> list[dict]:
+    tasks: list[dict] = []
+    for cell in notebook.cells:
+        heading = TITLE.search(cell.source) if cell.cell_type == "markdown" else None
+        mark = cell.metadata.get("nbgrader", {})
+        if heading and not mark.get("solution"):
+            parts = {"tests": [], "answers": [], "pictures": [], "got": 0, "most": 0}
+            tasks.append({"title": heading[1], "id": cell.id, **parts})
+        elif tasks:
+            _enter(tasks[-1], cell, mark, grade)
+    return tasks
+
+
+def _enter(task: dict, cell: NotebookNode, mark: dict, grade: Grade) -> None:
+    """Put what a student should see of a cell into its task."""
+    if mark.get("grade"):
+        got, most = grade.cells[cell.id]
+        task["got"] = None if got is None or task["got"] is None else task["got"] + got
+        task["most"] += most
+        if cell.cell_type == "code":
+            kind = KINDS.get(cell.id.rpartition("-")[2], "a test")
+            said = _said(cell)
+            task["tests"].append({"kind": kind, "got": got, "most": most, "said": said})
+    if mark.get("solution"):
+        comment = grade.comments.get(cell.id, "")
+        errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
+        said = [f"{o.ename}: {o.evalue}" for o in errors]
+        task["answers"].append({"source": cell.source, "said": said, "comment": comment})
+    elif cell.cell_type == "code" and not mark.get("grade"):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                alt = output.data.get("text/plain", "your figure")
+                png = output.data["image/png"].replace("\n", "")
+                task["pictures"].append({"png": png, "alt": alt})
+
+
+def _said(cell: NotebookNode) -> str:
+    """What a graded cell said: its complaint, or what it printed."""
+    errors = [o.evalue for o in cell.outputs if o.output_type == "error"]
+    printed = [o.text for o in cell.outputs if o.output_type == "stream"]
+    return " ".join(errors or printed).strip() or "✓"
+
+
+def report(
+    pages: Environment, notebooks: dict[str, Path], grades: Sequence[Grade], records: dict
+) -> str:
+    """Return the lecturer's page: whom to look at, and which task went how.
+
+    notebooks are the graded notebooks by student; grades and records are of the same students.
+    """
+    said: dict[str, Counter] = {}
+    full: Counter = Counter()
+    title = ""
+    for grade in grades:
+        notebook = nbformat.read(notebooks[grade.student], as_version=4)
+        title = TITLE.search(notebook.cells[0].source)[1]
+        for cell in notebook.cells:
+            if cell.cell_type == "code" and cell.id in grade.cells:
+                got, most = grade.cells[cell.id]
+                full[cell.id] += got == most
+                said.setdefault(cell.id, Counter()).update([_said(cell)] * (got != most))
+    most = grades[0].cells
+    tests = [
+        {"id": i, "most": most[i][1], "full": full[i], "said": texts.most_common(4)}
+        for i, texts in said.items()
+    ]
+    troubles = [(g.student, g.total, r.notes) for g in grades if (r := records[g.student]).notes]
+    return pages.get_template("report.html.j2").render(
+        title=title,
+        grades=grades,
+        median=median(g.tests for g in grades),
+        tests_most=sum(t["most"] for t in tests),
+        open=sum(g.written is None for g in grades),
+        csv="grades.csv",
+        troubles=troubles,
+        tests=tests,
+    )
+
+
+def table(grades: Sequence[Grade], records: dict[str, Record]) -> str:
+    """Return the grades as CSV, a student a line; `written` is empty until a person graded it.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for g in grades:
+        written = "" if g.written is None else f"{g.written:g}"
+        numbers = [f"{g.tests:g}", written, f"{g.total:g}", f"{g.most:g}"]
+        late = f"{g.hours_late:.1f}" if g.hours_late > 0 else ""
+        note = " ".join(records[g.student].notes)
+        lines.writerow([_plain(g.student), g.handed_in, late, *numbers, _plain(note)])
+    return text.getvalue()
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+
+
+def store(place: Path, page: str) -> None:
+    """Write a page, its folder made if need be."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write(place, page)

@@ -1,0 +1,169 @@
+"""The lecturer's folder, in nbgrader's form: `python -m course_utils.grading.release`.
+
+It holds source/ (with solutions and hidden tests), release/ (what students get: give them nothing
+else), nbgrader's settings and its gradebook. A second run renews what has changed in the course;
+grades and whatever else lies in the folder stay.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from course_utils.execute import NOTEBOOKS, write
+
+HOMEWORK = NOTEBOOKS / "homework"
+DEFAULT = Path("build") / "homework"
+SETTINGS = '''"""Settings of nbgrader for this course; yours to change."""
+
+c = get_config()  # noqa: F821 - nbgrader hands it in
+c.CourseDirectory.course_id = "learned-sparse-coding"
+c.ClearSolutions.code_stub = {
+    "python": 'raise NotImplementedError("put your code here, in place of this line")'
+}
+c.ClearSolutions.text_stub = "*Your answer, in place of this line.*"
+c.IncludeHeaderFooter.header = ""
+'''
+
+
+def sources() -> dict[str, Path]:
+    """Return the instructor's notebooks by the name of the homework: hw1, hw2, …
+
+    Raises FileNotFoundError where there are none: they are in the repository, not in the package.
+    """
+    found = {path.stem.split("_")[0]: path for path in sorted(HOMEWORK.glob("hw*.ipynb"))}
+    if not found:
+        raise FileNotFoundError(
+            f"There is no homework in {HOMEWORK}: its sources are in the course's repository, and"
+            " the installed package does not hold them. Run this from a clone."
+        )
+    return found
+
+
+def settings(course: Path) -> Config:
+    """Return nbgrader's settings of a course folder."""
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    config.CourseDirectory.root = str(course.resolve())
+    return config
+
+
+@contextlib.contextmanager
+def quiet():
+    """Let nbgrader work: its log and its library's warnings about itself stay off the screen.
+
+    For a new gradebook it runs the program `alembic`, which lies beside this Python.
+    """
+    log, path = logging.getLogger("traitlets"), os.environ.get("PATH", "")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+        os.environ["PATH"] = path
+
+
+def with_expected_figures(notebook: NotebookNode) -> NotebookNode:
+    """Return the notebook with the stored picture of each cell tagged `expected` below it.
+
+    nbgrader clears the outputs of what it releases; a picture in the text stays.
+    """
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if "expected" in cell.metadata.get("tags", []):
+            cells += [_expected(cell, output) for output in cell.outputs if _is_picture(output)]
+    return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def _is_picture(output: NotebookNode) -> bool:
+    return "image/png" in output.get("data", {})
+
+
+def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
+    alt = output.data["text/plain"].replace("[", "(").replace("]", ")").replace("\n", " ")
+    text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:seen.png)"
+    below = new_markdown_cell(text, id=f"{cell.id}-expected")
+    below.attachments = {"seen.png": {"image/png": output.data["image/png"]}}
+    mark = {"grade": False, "locked": True, "solution": False, "task": False}
+    below.metadata.nbgrader = {**mark, "grade_id": below.id, "schema_version": 3}
+    return below
+
+
+def renew(course: Path) -> list[str]:
+    """Make or renew a course folder; return a line for each homework that changed.
+
+    Raises FileNotFoundError without sources, RuntimeError with nbgrader's words if it fails.
+    """
+    from nbgrader.apps import NbGraderAPI  # slow to import
+
+    course.mkdir(parents=True, exist_ok=True)
+    if not (course / "nbgrader_config.py").exists():
+        write(course / "nbgrader_config.py", SETTINGS)
+    api, lines = NbGraderAPI(config=settings(course)), []
+    for name, path in sources().items():
+        text = nbformat.writes(with_expected_figures(nbformat.read(path, as_version=4))) + "\n"
+        place = course / "source" / name / path.name
+        released = course / "release" / name / path.name
+        if released.is_file() and place.is_file() and place.read_text("utf-8") == text:
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write(place, text)
+        with quiet():
+            result = api.generate_assignment(name, force=True)
+        if not result["success"]:
+            raise RuntimeError(f"nbgrader could not release {name}: {result['log'][-2000:]}")
+        lines.append(f"{name}: {released}")
+    return lines
+
+
+def master(course: Path, homework: str) -> NotebookNode:
+    """Return what answers are put into: the released notebook with its hidden tests.
+
+    Raises ValueError if the course folder does not hold this homework.
+    """
+    found = sorted((course / "source" / homework).glob("*.ipynb"))
+    released = [course / "release" / homework / path.name for path in found]
+    if len(found) != 1 or not released[0].is_file():
+        raise ValueError(
+            f"{course} holds no homework {homework}: make it with `python3 course.py homework"
+            f" {course}`, or name another folder with --course."
+        )
+    notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
+    tests = {c.id: c.source for c in source.cells if c.metadata.get("nbgrader", {}).get("grade")}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.id in tests:
+            cell.source = tests[cell.id]
+    notebook.metadata["name"] = found[0].stem
+    return notebook
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0, or 2 after one sentence about what went wrong."""
+    parser = argparse.ArgumentParser(prog="course.py homework", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT, metavar="FOLDER")
+    course = parser.parse_args(arguments).folder
+    try:
+        lines = renew(course)
+    except (OSError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(*lines or ["nothing new"], sep="\n")
+    print(f"Give students what is in {course / 'release'}; source/ holds the solutions.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

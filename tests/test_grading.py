@@ -1,0 +1,635 @@
+"""A class of hostile, broken and good submissions is graded in one run; each gets what it earned.
+
+The homework is tests/homework/tiny.py: two tasks of three points each for tests, and a written
+answer of two. In most kinds task 1 holds the trouble and task 2 is right, which earns 3.
+"""
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from homework import tiny
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+if sys.platform != "linux":
+    pytest.skip("the sandbox needs Linux", allow_module_level=True)
+
+from course_utils.grading import cluster, release, sandbox
+from course_utils.grading.__main__ import main
+
+HERE = Path(__file__).parent
+RIGHT = tiny.ANSWERS["task1"]
+BOUNDS = ["--cell-seconds", "5", "--total-seconds", "60", "--memory", "1500", "--workers", "2"]
+
+
+def no_sandbox() -> str:
+    try:
+        sandbox.check()
+    except sandbox.UnavailableError as missing:
+        return str(missing)
+    return ""
+
+
+def test_the_sandbox_is_there():
+    missing = no_sandbox()
+    if missing and not os.environ.get("CI"):
+        pytest.skip(missing)
+    assert not missing
+
+
+needs_sandbox = pytest.mark.skipif(bool(no_sandbox()), reason="no sandbox on this machine")
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    """A lecturer's folder, released."""
+    base = tmp_path_factory.mktemp("course")
+    tiny.put(base / "homework")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "HOMEWORK", base / "homework")
+        release.renew(base / "course")
+    return base / "course"
+
+
+def released(course: Path) -> NotebookNode:
+    return nbformat.read(course / "release" / "hw1" / f"{tiny.NAME}.ipynb", as_version=4)
+
+
+# What students hand in: the code of task 1, and what is earned
+
+
+CODE = {  # kind: (task 1, points of six, a part of what the lecturer or the student is told)
+    "loop": ("def double(x):\n    while True:\n        pass", 3, "ran longer than"),
+    "loop-in-cell": ("while True:\n    pass", 3, "ran longer than"),
+    "loop-that-catches": (
+        (
+            "def double(x):\n    while True:\n        try:\n            while True: pass\n"
+            "        except BaseException: pass"
+        ),
+        3,
+        "ran longer than",
+    ),
+    "loop-in-an-import": (
+        "open('forever.py', 'w').write('while True: pass')\nimport forever\n" + RIGHT,
+        3,
+        "ran longer than",
+    ),
+    "sleep": ("import time\ndef double(x):\n    time.sleep(1e6)", 3, "ran longer than"),
+    "fork-bomb": ("import os\nwhile True:\n    os.fork()", 3, "processes"),
+    "fork-bomb-in-function": (
+        "import os\ndef double(x):\n    while True:\n        os.fork()",
+        3,
+        "processes",
+    ),
+    "memory-hog": (
+        "def double(x):\n    return [bytearray(10**8) for _ in range(100)]",
+        3,
+        "Memory",
+    ),
+    "memory-of-children": (
+        (
+            "import os, time\ndef double(x):\n    for _ in range(8):\n        if not os.fork():\n"
+            "            hog = b'x' * 600_000_000\n            time.sleep(60)\n    time.sleep(60)"
+        ),
+        3,
+        "MB of memory",
+    ),
+    "endless-output": ("while True:\n    print('x' * 10_000)", 3, "stopped"),
+    "one-big-output": ("print('x' * 300_000_000)\n" + RIGHT, None, ""),
+    "big-files": (
+        "for i in range(100):\n    open(f'/tmp/{i}', 'wb').write(b'x' * 10**7)\n" + RIGHT,
+        3,
+        "No space left",
+    ),
+    "big-files-beside-the-kernel": (
+        "import os\nplace = os.environ['MPLCONFIGDIR']\nfor i in range(1000):\n"
+        "    open(f'{place}/{i}', 'wb').write(b'x' * 10**6)\n" + RIGHT,
+        3,
+        "it wrote more than",
+    ),
+    "os-exit": ("import os\ndef double(x):\n    os._exit(0)", 3, "ended the kernel"),
+    "os-exit-in-cell": ("import os\nos._exit(0)", 3, "ended the kernel"),
+    "kernel-kill": (
+        "import os\ndef double(x):\n    os.kill(os.getpid(), 9)",
+        3,
+        "ended the kernel",
+    ),
+    "segfault": ("import ctypes\ndef double(x):\n    ctypes.string_at(0)", 3, "ended the kernel"),
+    "kill-everybody": ("import os\nos.kill(-1, 9)\n" + RIGHT, None, ""),
+    "sys-exit": ("import sys\ndef double(x):\n    sys.exit(0)", 3, "SystemExit"),
+    "delete-files": (
+        "import shutil\nfor place in ('/home', '/etc', '/data', '/dev'):\n"
+        "    shutil.rmtree(place, ignore_errors=True)\n" + RIGHT,
+        6,
+        "",
+    ),
+    "read-solutions": (
+        (
+            "import pathlib\ndef double(x):\n"
+            "    return [p.read_text() for p in pathlib.Path('COURSE').rglob('*.ipynb')][0]"
+        ),
+        3,
+        "IndexError",
+    ),
+    "read-another": ("def double(x):\n    return open('ANOTHER').read()", 3, "FileNotFoundError"),
+    "read-the-tests": (
+        (
+            "import gc, inspect\ndef double(x):\n    seen = str(inspect.stack()) + str(globals())\n"
+            "    return 2 * x if 'SECRET' + '1 =' in seen else x"
+        ),
+        3,
+        "this is x itself",
+    ),
+    "network": (
+        "import socket\ndef double(x):\n    socket.create_connection(('127.0.0.1', PORT), 2)",
+        3,
+        "",
+    ),
+    "write-outside": ("def double(x):\n    open('OUTSIDE', 'w').write('x')", 3, ""),
+    "absolute-path": ("data = open('/Users/anna/data.csv').read()\n" + RIGHT, 3, "NameError"),
+    "replace-torch": (
+        (
+            "import torch, numpy\ntorch.allclose = numpy.allclose = lambda *a, **k: True\n"
+            "torch.Tensor.equal = lambda *a: True\ntorch.Tensor.__add__ = lambda a, b: a\n"
+            "def double(x):\n    return x"
+        ),
+        3,
+        "this is x itself",
+    ),
+    "replace-checks": (
+        (
+            "import course_utils.checks as checks\nchecks._verdict = lambda *a: '✓'\n"
+            "known = require = lambda *a: None\ndef double(x):\n    return x"
+        ),
+        3,
+        "this is x itself",
+    ),
+    "replace-ipython": (
+        (
+            "shell = get_ipython()\nshell.run_cell = lambda *a, **k: None\n"
+            "shell.showtraceback = lambda *a, **k: None\ndef double(x):\n    return x"
+        ),
+        3,
+        "",
+    ),
+    "forge-answers": (
+        "import course_utils.grading.inside as inside\n"
+        'inside.answer = lambda f, p: \'["value", ["plain", true], ["tuple", []]]\'\n' + RIGHT,
+        0,
+        "not a tensor",
+    ),
+    "forge-nonsense": (
+        "import course_utils.grading.inside as inside\ninside.answer = lambda f, p: '{' * 10**5\n"
+        + RIGHT,
+        0,
+        "cannot be read",
+    ),
+    "equal-to-all": (
+        (
+            "class Yes:\n    def __getattr__(self, name): return self\n"
+            "    def __call__(self, *a): return True\n    def __eq__(self, other): return True\n"
+            "def double(x):\n    return Yes()"
+        ),
+        3,
+        "a Yes, not a tensor",
+    ),
+    "in-place": ("def double(x):\n    return x.mul_(2)", 3, "changed its inputs"),
+    "nothing-returned": ("def double(x):\n    2 * x", 3, "is the `return` missing"),
+    "a-huge-result": (
+        "import torch\ndef double(x):\n    return torch.zeros(10**8)",
+        3,
+        "is not taken",
+    ),
+    "syntax-error": ("def double(x)\n    return 2 * x", 3, "NameError"),
+    "input": ("n = input('name?')\n" + RIGHT, 3, "NameError"),
+    "widgets": (
+        "import ipywidgets\nslider = ipywidgets.IntSlider()\ndisplay(slider)\n" + RIGHT,
+        6,
+        "",
+    ),
+    "html-and-script": (
+        "from IPython.display import HTML, display\ndisplay(HTML('<script>alert(1)</script>'))\n"
+        + RIGHT,
+        6,
+        "",
+    ),
+    "thread-that-stays": (
+        "import threading\ndef spin():\n    while True: pass\n"
+        "threading.Thread(target=spin, daemon=True).start()\n" + RIGHT,
+        6,
+        "",
+    ),
+    "shell": ("!rm -rf / ~ 2>/dev/null\n" + RIGHT, 6, ""),
+    "not-written": ("", 3, "missing"),
+    "surrogate": ("mark = '\\ud800'\n" + RIGHT, 6, ""),
+    "a-very-long-answer": ("#" * 200_000 + "\n" + RIGHT, 3, "characters is not run"),
+}
+
+
+# What is wrong with the file
+
+
+def _edit(change: Callable[[NotebookNode], object]) -> Callable:
+    def make(notebook: NotebookNode, place: Path) -> None:
+        change(notebook)
+        place.write_text(json.dumps(notebook), "utf-8")
+
+    return make
+
+
+def _raw(content: bytes, suffix: str = ".ipynb") -> Callable:
+    return lambda _, place: place.with_suffix(suffix).write_bytes(content)
+
+
+def _without_tests(notebook: NotebookNode) -> None:
+    notebook.cells = [c for c in notebook.cells if not c.metadata.nbgrader.grade]
+
+
+def _tests_that_pass(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.metadata.nbgrader.grade and cell.cell_type == "code":
+            cell.source = "pass"
+        if cell.id == "task1":
+            cell.source = "def double(x):\n    return x"
+
+
+def _twice(notebook: NotebookNode) -> None:
+    notebook.cells += json.loads(json.dumps(notebook.cells))
+
+
+def _second_answer(notebook: NotebookNode) -> None:
+    copy = nbformat.from_dict(json.loads(json.dumps(notebook.cells[3])))
+    copy.update(id="another", source="def double(x):\n    return x")
+    notebook.cells.append(copy)
+
+
+def _rich(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        if "points" in cell.metadata.nbgrader:
+            cell.metadata.nbgrader.points = 1000
+
+
+def _bare(*fields: str) -> Callable[[NotebookNode], None]:
+    def change(notebook: NotebookNode) -> None:
+        for cell in notebook.cells:
+            for field in fields:
+                cell.pop(field, None)
+
+    return change
+
+
+def _old(notebook: NotebookNode) -> None:
+    cells = [
+        {"cell_type": c.cell_type, "input": c.source, "source": c.source} for c in notebook.cells
+    ]
+    notebook.clear()
+    notebook.update(nbformat=3, nbformat_minor=0, metadata={}, worksheets=[{"cells": cells}])
+
+
+def _long(notebook: NotebookNode) -> None:
+    notebook.cells += [new_code_cell("while True: pass") for _ in range(10_000)]
+
+
+def _link(_: NotebookNode, place: Path) -> None:
+    place.symlink_to("/etc/passwd")
+
+
+def _huge(_: NotebookNode, place: Path) -> None:
+    with place.open("wb") as file:
+        file.truncate(30_000_000)
+
+
+def _zip_bomb(_: NotebookNode, place: Path) -> None:
+    shutil.make_archive(str(place.with_suffix("")), "zip", HERE / "homework", "__init__.py")
+
+
+def _folder_link(_: NotebookNode, place: Path) -> None:
+    place.with_suffix("").symlink_to("/")
+
+
+FILES = {  # kind: (how the file is made, points, a part of what the lecturer is told)
+    "tests-deleted": (_edit(_without_tests), 6, ""),
+    "tests-edited": (_edit(_tests_that_pass), 3, ""),
+    "cells-doubled": (_edit(_twice), 6, ""),
+    "answer-copied": (_edit(_second_answer), 6, ""),
+    "points-changed": (_edit(_rich), 6, ""),
+    "metadata-lost": (_edit(_bare("metadata")), 6, ""),
+    "ids-lost": (_edit(_bare("id")), 6, "its id was lost"),
+    "all-lost": (
+        _edit(_bare("id", "metadata", "outputs", "execution_count")),
+        6,
+        "its id was lost",
+    ),
+    "format-3": (_edit(_old), 6, "its id was lost"),
+    "format-99": (_edit(lambda n: n.update(nbformat=99)), 6, ""),
+    "other-kernel": (_edit(lambda n: n.metadata.update(kernelspec={"name": "julia"})), 6, ""),
+    "ten-thousand-cells": (_edit(_long), 6, ""),
+    "Zoë Ångström 数": (_edit(lambda n: None), 6, ""),
+    "=cmd()": (_edit(lambda n: None), 6, ""),
+    "truncated": (_raw(b'{"cells": [{"cell_type": "co'), 0, "JSON breaks at line 1"),
+    "a-script": (_raw(b"print('hello')\n"), 0, "JSON breaks at line 1"),
+    "a-list": (_raw(b"[1, 2]"), 0, "no cells"),
+    "cells-of-nonsense": (_raw(b'{"cells": [1, null, {"source": 3}, []]}'), 0, "is missing"),
+    "nested-without-end": (_raw(b"[" * 1_000_000), 0, "nested"),
+    "not-utf-8": (_raw(b"\xff\xfe{}"), 0, "UTF-8"),
+    "a-pdf": (_raw(b"%PDF-1.7", ".pdf"), 0, "is not a notebook"),
+    "empty-file": (_raw(b""), 0, "is empty"),
+    "a-link": (_link, 0, "is a link"),
+    "a-link-to-all": (_folder_link, 0, "is a link"),
+    "huge": (_huge, 0, "too large"),
+    "zip-bomb": (_zip_bomb, 0, "is an archive"),
+    "empty-folder": (lambda _, place: place.with_suffix("").mkdir(), 0, "folder is empty"),
+    "a-pipe": (lambda _, place: os.mkfifo(place), 0, "not an ordinary file"),
+}
+GOOD = ["anna", "berta", "carl"]
+POINTS = (
+    {kind: points for kind, (_, points, _) in (CODE | FILES).items()}
+    | dict.fromkeys(GOOD, 6)
+    | {"untouched": 0, "late-and-twice": 6}
+)
+
+
+@pytest.fixture(scope="module")
+def handed_in(course, tmp_path_factory) -> Path:
+    """The folder of submissions."""
+    folder = tmp_path_factory.mktemp("submitted")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        words = {
+            "COURSE": str(course),
+            "ANOTHER": str(folder / "anna.ipynb"),
+            "OUTSIDE": str(course / "written-by-a-student"),
+            "PORT": str(server.getsockname()[1]),
+        }
+        for kind, (code, _, _) in CODE.items():
+            for word, value in words.items():
+                code = code.replace(word, value)
+            notebook = tiny.filled(released(course), task1=code)
+            if not code:
+                notebook.cells = [c for c in notebook.cells if c.id != "task1"]
+            (folder / f"{kind}.ipynb").write_text(json.dumps(notebook), "utf-8")
+    for kind, (make, _, _) in FILES.items():
+        make(tiny.filled(released(course)), folder / f"{kind}.ipynb")
+    for name in GOOD:
+        nbformat.write(tiny.filled(released(course)), folder / f"{name}.ipynb")
+    nbformat.write(released(course), folder / "untouched.ipynb")
+    for day, notebook in [(1, released(course)), (3, tiny.filled(released(course)))]:
+        place = folder / "late-and-twice" / "hw1" / f"try-{day}"
+        place.mkdir(parents=True)
+        nbformat.write(notebook, place / "mine.ipynb")
+        (place / "timestamp.txt").write_text(f"2026-01-0{day} 12:00:00 UTC")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """All that is in a folder, with times."""
+    return {
+        str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.lstat().st_size, p.lstat().st_mode)
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+def grades(course: Path) -> dict[str, dict]:
+    with (course / "results" / "hw1" / "grades.csv").open(encoding="utf-8", newline="") as file:
+        return {row["student"].removeprefix("'"): row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def graded(course, handed_in) -> dict[str, dict]:
+    """The table of grades of the whole class."""
+    before = contents(handed_in)
+    arguments = ["hw1", str(handed_in), "--course", str(course), "--due", "2026-01-02T12:00"]
+    assert main([*arguments, *BOUNDS]) == 0
+    assert contents(handed_in) == before, "a submission was changed"
+    return grades(course)
+
+
+def feedback(course: Path, student: str) -> str:
+    return (course / "feedback" / student / "hw1" / f"{tiny.NAME}.html").read_text("utf-8")
+
+
+def told(course: Path, graded: dict, student: str) -> str:
+    return graded[student]["note"] + feedback(course, student)
+
+
+@needs_sandbox
+def test_every_submission_has_a_grade_and_nothing_else_has(graded):
+    assert set(graded) == set(POINTS)
+
+
+@needs_sandbox
+@pytest.mark.parametrize("kind", POINTS)
+def test_a_submission_gets_what_it_earned(graded, kind):
+    earned = float(graded[kind]["tests"])
+    assert earned == POINTS[kind] if POINTS[kind] is not None else earned in (0, 3, 6)
+
+
+@needs_sandbox
+@pytest.mark.parametrize("kind", CODE | FILES)
+def test_what_went_wrong_is_said(course, graded, kind):
+    text = (CODE | FILES)[kind][2]
+    assert text in told(course, graded, kind).replace("&#39;", "'")
+
+
+@needs_sandbox
+def test_nothing_was_written_outside_and_nothing_leaked(course, graded):
+    assert not (course / "written-by-a-student").exists()
+    for student in graded:
+        page = feedback(course, student)
+        assert "the secret of task" not in page
+        assert "<script" not in page
+        notebook = (course / "autograded" / student / "hw1" / f"{tiny.NAME}.ipynb").read_text()
+        assert "text/html" not in notebook
+
+
+@needs_sandbox
+def test_the_last_in_time_counts_and_lateness_is_told(graded):
+    row = graded["late-and-twice"]
+    assert row["handed in"] == "2026-01-03 12:00:00 UTC"
+    assert 20 < float(row["hours late"]) < 40  # due at noon, local time
+    assert "2 notebooks were handed in" in row["note"]
+
+
+@needs_sandbox
+def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
+    monkeypatch.setattr(cluster, "in_a_fork", lambda *_: pytest.fail("graded again"))
+    assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 0
+    assert {s: row["tests"] for s, row in grades(course).items()} == {
+        s: row["tests"] for s, row in graded.items()
+    }
+
+
+@needs_sandbox
+def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, graded):
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course}/gradebook.db", "learned-sparse-coding") as book:
+        grade = book.find_grade("written", tiny.NAME, "hw1", "anna")
+        grade.manual_score, grade.needs_manual_grade = 1.5, False
+        book.find_comment("written", tiny.NAME, "hw1", "anna").manual_comment = "Why <so>?"
+        book.db.commit()
+    assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 0
+    assert grades(course)["anna"]["total"] == "7.5"
+    assert grades(course)["berta"]["written"] == ""
+    assert "Why &lt;so&gt;?" in feedback(course, "anna")
+
+
+# The release
+
+
+def test_the_release_holds_no_line_of_a_solution_or_hidden_test(course):
+    text = (course / "release" / "hw1" / f"{tiny.NAME}.ipynb").read_text("utf-8")
+    for secret in ("2 * x", "clamp", "SECRET", "secret", "x + x", "you squared", "has to be so"):
+        assert secret not in text
+    assert "put your code here" in text
+
+
+def test_a_second_release_changes_nothing(course, monkeypatch):
+    monkeypatch.setattr(release, "HOMEWORK", course.parent / "homework")
+    before = contents(course / "release")
+    assert release.renew(course) == []
+    assert contents(course / "release") == before
+
+
+def test_the_expected_picture_is_in_the_release(course):
+    cell = next(c for c in released(course).cells if c.id == "task2-figure-expected")
+    assert "Two ones, as a picture" in cell.source
+    assert cell.attachments == {"seen.png": {"image/png": "iVBORw0KGgo="}}
+
+
+# Killed half way
+
+
+def start(course: Path, folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "course_utils.grading", "hw1", str(folder)]
+    command += ["--course", str(course), *BOUNDS]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, start_new_session=True, **quiet)
+
+
+def records(course: Path) -> int:
+    return len(list((course / "records").rglob("*.json")))
+
+
+def a_class(course: Path, folder: Path, count: int) -> tuple[Path, Path]:
+    """A fresh copy of a course and a class of good and wrong submissions."""
+    fresh = folder / "course"
+    ours = ("records", "autograded", "results", "feedback", "gradebook.db", "grading.lock")
+    shutil.copytree(course, fresh, ignore=shutil.ignore_patterns(*ours))
+    shutil.rmtree(fresh / "release")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "HOMEWORK", course.parent / "homework")
+        release.renew(fresh)
+    submitted = folder / "submitted"
+    submitted.mkdir()
+    for number in range(count):
+        answer = RIGHT if number % 3 else "def double(x):\n    return x"
+        notebook = tiny.filled(released(fresh), task1=answer)
+        nbformat.write(notebook, submitted / f"student-{number:03d}.ipynb")
+    return fresh, submitted
+
+
+def right(number: int) -> str:
+    return "6" if number % 3 else "3"
+
+
+@needs_sandbox
+def test_a_grader_that_is_killed_goes_on_where_it_was(course, tmp_path):
+    fresh, submitted = a_class(course, tmp_path, 8)
+    grader = start(fresh, submitted)
+    deadline = time.monotonic() + 120
+    while records(fresh) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(grader.pid, 9)
+    grader.wait()
+    assert 2 <= records(fresh) < 8
+    assert main(["hw1", str(submitted), "--course", str(fresh), *BOUNDS]) == 0
+    found = grades(fresh)
+    assert [found[f"student-{n:03d}"]["tests"] for n in range(8)] == [right(n) for n in range(8)]
+
+
+@needs_sandbox
+def test_a_killed_worker_costs_nothing(course, tmp_path):
+    import psutil
+
+    fresh, submitted = a_class(course, tmp_path, 6)
+    grader = start(fresh, submitted)
+    killed = 0
+    deadline = time.monotonic() + 120
+    while killed < 3 and grader.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+        for process in psutil.Process(grader.pid).children(recursive=True):
+            above = process.parent()
+            if process.name() == "bwrap" and above and above.pid != grader.pid:
+                above.kill()  # the process that judges, or bubblewrap's own
+                killed += 1
+                break
+    assert grader.wait(300) == 0
+    assert killed
+    found = grades(fresh)
+    assert [found[f"student-{n:03d}"]["tests"] for n in range(6)] == [right(n) for n in range(6)]
+
+
+@needs_sandbox
+def test_two_gradings_do_not_meet(course, tmp_path, handed_in, capsys):
+    import fcntl
+
+    with (course / "grading.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 2
+    assert "Another grading is at work" in capsys.readouterr().err
+
+
+# What the command refuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["hw1", "no/such/folder"], "is not a folder"),
+        (["hw7", "."], "holds no homework hw7"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(course, arguments, said, capsys, monkeypatch):
+    monkeypatch.setattr(sandbox, "check", lambda: None)
+    monkeypatch.setattr(release, "HOMEWORK", course.parent / "homework")
+    assert main([*arguments, "--course", str(course)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stderr", "cure"),
+    [
+        ("bwrap: setting up uid map: Permission denied", "apparmor"),
+        ("bwrap: Creating new namespace failed: Operation not permitted", "seccomp=unconfined"),
+        ("bwrap: No permissions to create a new namespace", "unprivileged_userns_clone"),
+        ("something new", "bubblewrap does not start"),
+    ],
+)
+def test_a_system_that_forbids_the_sandbox_is_told_the_cure(stderr, cure, monkeypatch, tmp_path):
+    fake = tmp_path / "bwrap"
+    fake.write_text(f"#!/bin/sh\necho '{stderr}' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sandbox.check.cache_clear()
+    with pytest.raises(sandbox.UnavailableError, match=cure):
+        sandbox.check()
+
+
+def test_without_bubblewrap_the_command_refuses(course, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sandbox.check.cache_clear()
+    assert main(["hw1", str(tmp_path), "--course", str(course)]) == 2
+    said = capsys.readouterr().err
+    assert "apt install bubblewrap" in said
+    assert "--without-sandbox" in said
+    sandbox.check.cache_clear()
