@@ -3,9 +3,11 @@
 import ipaddress
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import nbformat
 import pytest
+from homework import tiny
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -25,6 +27,19 @@ def notebook_of(*cells: str | NotebookNode, header: str = "# A title") -> Notebo
         cell.metadata.slideshow = {"slide_type": "slide"}
     nbformat.validate(notebook)
     return notebook
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lecturer's folder with the tiny homework, released."""
+    from course_utils.grading import release
+
+    base = tmp_path_factory.mktemp("course")
+    tiny.put(base / "homework")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "HOMEWORK", base / "homework")
+        release.renew(base / "course")
+    return base / "course"
 
 
 @pytest.fixture(autouse=True)

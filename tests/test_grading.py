@@ -4,12 +4,10 @@ The homework is tests/homework/tiny.py: two tasks of three points each for tests
 answer of two. In most kinds task 1 holds the trouble and task 2 is right, which earns 3.
 """
 
-import csv
 import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +16,18 @@ from pathlib import Path
 import nbformat
 import pytest
 from homework import tiny
+from homework.classroom import (
+    BOUNDS,
+    RIGHT,
+    a_class,
+    grades,
+    needs_sandbox,
+    no_sandbox,
+    records,
+    released,
+    right,
+    start,
+)
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -28,16 +38,6 @@ from course_utils.grading import cluster, release, sandbox
 from course_utils.grading.__main__ import main
 
 HERE = Path(__file__).parent
-RIGHT = tiny.ANSWERS["task1"]
-BOUNDS = ["--cell-seconds", "5", "--total-seconds", "60", "--memory", "1500", "--workers", "2"]
-
-
-def no_sandbox() -> str:
-    try:
-        sandbox.check()
-    except sandbox.UnavailableError as missing:
-        return str(missing)
-    return ""
 
 
 def test_the_sandbox_is_there():
@@ -45,24 +45,6 @@ def test_the_sandbox_is_there():
     if missing and not os.environ.get("CI"):
         pytest.skip(missing)
     assert not missing
-
-
-needs_sandbox = pytest.mark.skipif(bool(no_sandbox()), reason="no sandbox on this machine")
-
-
-@pytest.fixture(scope="module")
-def course(tmp_path_factory) -> Path:
-    """A lecturer's folder, released."""
-    base = tmp_path_factory.mktemp("course")
-    tiny.put(base / "homework")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(release, "HOMEWORK", base / "homework")
-        release.renew(base / "course")
-    return base / "course"
-
-
-def released(course: Path) -> NotebookNode:
-    return nbformat.read(course / "release" / "hw1" / f"{tiny.NAME}.ipynb", as_version=4)
 
 
 # What students hand in: the code of task 1, and what is earned
@@ -92,9 +74,9 @@ CODE = {  # kind: (task 1, points of six, a part of what the lecturer or the stu
         "processes",
     ),
     "memory-hog": (
-        "def double(x):\n    return [bytearray(10**8) for _ in range(100)]",
+        "def double(x):\n    return bytearray(10**10)",
         3,
-        "Memory",
+        "MemoryError",
     ),
     "memory-of-children": (
         (
@@ -398,11 +380,6 @@ def contents(folder: Path) -> dict[str, object]:
     }
 
 
-def grades(course: Path) -> dict[str, dict]:
-    with (course / "results" / "hw1" / "grades.csv").open(encoding="utf-8", newline="") as file:
-        return {row["student"].removeprefix("'"): row for row in csv.DictReader(file)}
-
-
 @pytest.fixture(scope="module")
 def graded(course, handed_in) -> dict[str, dict]:
     """The table of grades of the whole class."""
@@ -480,6 +457,7 @@ def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, grade
     assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 0
     assert grades(course)["anna"]["total"] == "7.5"
     assert grades(course)["berta"]["written"] == ""
+    assert grades(course)["untouched"]["written"] == "0"
     assert "Why &lt;so&gt;?" in feedback(course, "anna")
 
 
@@ -507,39 +485,6 @@ def test_the_expected_picture_is_in_the_release(course):
 
 
 # Killed half way
-
-
-def start(course: Path, folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "course_utils.grading", "hw1", str(folder)]
-    command += ["--course", str(course), *BOUNDS]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, start_new_session=True, **quiet)
-
-
-def records(course: Path) -> int:
-    return len(list((course / "records").rglob("*.json")))
-
-
-def a_class(course: Path, folder: Path, count: int) -> tuple[Path, Path]:
-    """A fresh copy of a course and a class of good and wrong submissions."""
-    fresh = folder / "course"
-    ours = ("records", "autograded", "results", "feedback", "gradebook.db", "grading.lock")
-    shutil.copytree(course, fresh, ignore=shutil.ignore_patterns(*ours))
-    shutil.rmtree(fresh / "release")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(release, "HOMEWORK", course.parent / "homework")
-        release.renew(fresh)
-    submitted = folder / "submitted"
-    submitted.mkdir()
-    for number in range(count):
-        answer = RIGHT if number % 3 else "def double(x):\n    return x"
-        notebook = tiny.filled(released(fresh), task1=answer)
-        nbformat.write(notebook, submitted / f"student-{number:03d}.ipynb")
-    return fresh, submitted
-
-
-def right(number: int) -> str:
-    return "6" if number % 3 else "3"
 
 
 @needs_sandbox

@@ -116,7 +116,7 @@ class Book:
             cells, comments, written = {}, {}, []
             for grade in sheet.grades:
                 by_hand = grade.cell.cell_type == "markdown"
-                open_ = by_hand and grade.manual_score is None
+                open_ = by_hand and grade.needs_manual_grade  # untouched: nbgrader gives 0
                 cells[grade.cell.name] = (None if open_ else grade.score, grade.max_score)
                 written += [None if open_ else grade.score] if by_hand else []
             for comment in sheet.comments:

@@ -1,0 +1,592 @@
+"""Right answers to homework 2 written in other ways, and likely mistakes."""
+
+import numpy as np
+import torch
+from torch.func import grad, vjp
+from torch.nn.functional import one_hot, softshrink
+
+from course_utils.built.ista import shrink
+
+# Task 1: one step of coordinate descent
+
+
+def chosen(b, z, S, theta):
+    """The threshold of b, the chosen units (B, 1), how far they move, and their columns of S."""
+    zbar = shrink(b, theta)
+    k = (zbar - z).abs().argmax(1, keepdim=True)
+    return zbar, k, (zbar - z).gather(1, k), S.T[k[:, 0]]
+
+
+def step(b, z, S, theta):
+    zbar, k, move, column = chosen(b, z, S, theta)
+    return b + column * move, z.scatter(1, k, zbar.gather(1, k))
+
+
+def step_by_rows(b, z, S, theta):
+    new_b, new_z = b.clone(), z.clone()
+    for i in range(len(b)):
+        zbar = b[i].sign() * (b[i].abs() - theta).clamp(min=0)
+        k = int(torch.max((zbar - z[i]).abs(), 0).indices)
+        new_b[i] += S[:, k] * (zbar[k] - z[i, k])
+        new_z[i, k] = zbar[k]
+    return new_b, new_z
+
+
+def step_with_one_hot(b, z, S, theta):
+    change = shrink(b, theta) - z
+    only = change * one_hot(change.abs().argmax(1), len(S))
+    return b + torch.einsum("bk,jk->bj", only, S), z + only
+
+
+def step_in_numpy(b, z, S, theta):
+    bn, zn, Sn, tn = (t.numpy().copy() for t in (b, z, S, theta))
+    zbar = np.where(np.abs(bn) > tn, bn - np.sign(bn) * tn, 0)
+    rows, k = np.arange(len(bn)), np.argsort(-np.abs(zbar - zn), axis=1, kind="stable")[:, 0]
+    bn += Sn[:, k].T * (zbar - zn)[rows, k][:, None]
+    zn[rows, k] = zbar[rows, k]
+    return torch.from_numpy(bn), torch.from_numpy(zn)
+
+
+def signed_choice(b, z, S, theta):
+    zbar = shrink(b, theta)
+    k = (zbar - z).argmax(1, keepdim=True)
+    return b + S.T[k[:, 0]] * (zbar - z).gather(1, k), z.scatter(1, k, zbar.gather(1, k))
+
+
+def largest_code(b, z, S, theta):
+    zbar = shrink(b, theta)
+    k = zbar.abs().argmax(1, keepdim=True)
+    return b + S.T[k[:, 0]] * (zbar - z).gather(1, k), z.scatter(1, k, zbar.gather(1, k))
+
+
+def row_of_S(b, z, S, theta):
+    return step(b, z, S.T, theta)
+
+
+def all_units(b, z, S, theta):
+    zbar = shrink(b, theta)
+    return b + (zbar - z) @ S.T, zbar
+
+
+def one_choice_for_all(b, z, S, theta):
+    change = shrink(b, theta) - z
+    only = change * one_hot(change.abs().amax(0).argmax(), len(S))
+    return b + only @ S.T, z + only
+
+
+def wrong_way(b, z, S, theta):
+    _, _, move, column = chosen(b, z, S, theta)
+    return b - column * move, step(b, z, S, theta)[1]
+
+
+def whole_code(b, z, S, theta):
+    zbar, k, _, column = chosen(b, z, S, theta)
+    return b + column * zbar.gather(1, k), step(b, z, S, theta)[1]
+
+
+def code_after_the_push(b, z, S, theta):
+    _, k, move, column = chosen(b, z, S, theta)
+    new = b + column * move
+    return new, z.scatter(1, k, shrink(new, theta).gather(1, k))
+
+
+def z_in_place(b, z, S, theta):
+    zbar, k, move, column = chosen(b, z, S, theta)
+    return b + column * move, z.scatter_(1, k, zbar.gather(1, k))
+
+
+# Task 2: the encoder
+
+
+def encode(x, We, S, theta, depth):
+    b, z = x @ We.T, x.new_zeros(len(x), len(S))
+    for _ in range(depth):
+        b, z = step(b, z, S, theta)
+    return shrink(b, theta)
+
+
+def encode_with_one_hot(x, We, S, theta, depth):
+    total = torch.zeros_like(x @ We.T)
+    for _ in range(depth):
+        change = shrink(x @ We.T + total @ S.T, theta) - total
+        total = total + change * one_hot(change.abs().argmax(1), len(S))
+    return shrink(x @ We.T + total @ S.T, theta)
+
+
+def encode_by_rows(x, We, S, theta, depth):
+    codes = []
+    for one in x:
+        b, z = We @ one, torch.zeros_like(theta)
+        for _ in range(depth):
+            zbar = b.sign() * (b.abs() - theta).clamp(min=0)
+            k = (zbar - z).abs().argmax()
+            b = b + S[:, k] * (zbar[k] - z[k])
+            z = torch.where(torch.arange(len(z)) == k, zbar, z)
+        codes.append(b.sign() * (b.abs() - theta).clamp(min=0))
+    return torch.stack(codes)
+
+
+def encode_recursively(x, We, S, theta, depth):
+    def go(b, z, left):
+        return go(*step_in_numpy(b, z, S, theta), left - 1) if left else b
+
+    return shrink(go(x @ We.T, torch.zeros_like(x @ We.T), depth), theta)
+
+
+def without_last_shrink(x, We, S, theta, depth, what=0):
+    state = x @ We.T, x.new_zeros(len(x), len(S))
+    for _ in range(depth):
+        state = step(*state, S, theta)
+    return state[what]
+
+
+def z_of_the_steps(x, We, S, theta, depth):
+    return without_last_shrink(x, We, S, theta, depth, 1)
+
+
+def lista_instead(x, We, S, theta, depth):
+    z = shrink(x @ We.T, theta)
+    for _ in range(depth):
+        z = shrink(x @ We.T + z @ S.T, theta)
+    return z
+
+
+def start_full(x, We, S, theta, depth):
+    b = x @ We.T
+    z = shrink(b, theta)
+    for _ in range(depth):
+        b, z = step(b, z, S, theta)
+    return shrink(b, theta)
+
+
+def input_in_each_step(x, We, S, theta, depth):
+    b, z = x @ We.T, x.new_zeros(len(x), len(S))
+    for t in range(depth):
+        b, z = step(b + x @ We.T if t else b, z, S, theta)
+    return shrink(b, theta)
+
+
+def S_from_We(x, We, S, theta, depth):
+    return encode(x, We, torch.eye(len(S)).to(S) - We @ We.T, theta, depth)
+
+
+def one_step_more(x, We, S, theta, depth):
+    return encode(x, We, S, theta, depth + 1)
+
+
+# Task 3: backwards through one step
+
+
+def back(b, z, S, theta, slope_b, slope_z):
+    zbar, k, move, column = chosen(b, z, S, theta)
+    zk = zbar.gather(1, k)
+    to_move = (slope_b * column).sum(1, keepdim=True)
+    to_zk = slope_z.gather(1, k) + to_move
+    to_S = torch.zeros_like(S).index_add(1, k[:, 0], (slope_b * move).T)
+    to_theta = torch.zeros_like(theta).index_add(0, k[:, 0], -(to_zk * zk.sign())[:, 0])
+    to_b = slope_b.scatter_add(1, k, to_zk * (zk != 0))
+    return to_b, slope_z.scatter(1, k, -to_move), to_S, to_theta
+
+
+def back_by_autograd(b, z, S, theta, slope_b, slope_z):
+    _, pull = vjp(step, b, z, S, theta)
+    return pull((slope_b, slope_z))
+
+
+def back_by_rows(b, z, S, theta, slope_b, slope_z):
+    to_b, to_z, to_S, to_theta = slope_b.clone(), slope_z.clone(), 0 * S, 0 * theta
+    for i in range(len(b)):
+        zbar = softshrink(b[i].abs() - theta, 0).clamp(min=0) * b[i].sign()
+        k = int((zbar - z[i]).abs().argmax())
+        to_S[:, k] += slope_b[i] * (zbar[k] - z[i, k])
+        to_move = slope_b[i] @ S[:, k]
+        to_z[i, k] = -to_move
+        if zbar[k] != 0:
+            to_b[i, k] += slope_z[i, k] + to_move
+            to_theta[k] -= zbar[k].sign() * (slope_z[i, k] + to_move)
+    return to_b, to_z, to_S, to_theta
+
+
+def back_with_one_hot(b, z, S, theta, slope_b, slope_z):
+    zbar = shrink(b, theta)
+    on = one_hot((zbar - z).abs().argmax(1), len(S)).to(b)
+    through_S = on * (slope_b @ S)
+    to_zbar = (on * slope_z + through_S) * (zbar != 0)
+    to_S = torch.einsum("bj,bk->jk", slope_b, on * (zbar - z))
+    return (
+        slope_b + to_zbar,
+        (1 - on) * slope_z - through_S,
+        to_S,
+        -(to_zbar * b.sign()).sum(0),
+    )
+
+
+def changed(part, change):
+    """The right slopes with one part changed: change(right, chosen..., slopes)."""
+
+    def wrong(b, z, S, theta, slope_b, slope_z):
+        right = list(back(b, z, S, theta, slope_b, slope_z))
+        right[part] = change(right[part], (b, z, S, theta), slope_b, slope_z)
+        return tuple(right)
+
+    return wrong
+
+
+def to_zk_of(state, slope_b, slope_z):
+    _, k, _, column = chosen(*state)
+    return k, slope_z.gather(1, k) + (slope_b * column).sum(1, keepdim=True)
+
+
+def z_forgotten(right, state, slope_b, slope_z):
+    return slope_z.scatter(1, chosen(*state)[1], 0.0)
+
+
+def z_kept(right, state, slope_b, slope_z):
+    k = chosen(*state)[1]
+    return slope_z.scatter_add(1, k, right.gather(1, k))
+
+
+def open_gate(right, state, slope_b, slope_z):
+    return slope_b.scatter_add(1, *to_zk_of(state, slope_b, slope_z))
+
+
+def b_replaced(right, state, slope_b, slope_z):
+    k = chosen(*state)[1]
+    return right.scatter_add(1, k, -slope_b.gather(1, k))
+
+
+def last_row_wins(right, state, slope_b, slope_z):
+    _, k, move, _ = chosen(*state)
+    to_S = torch.zeros_like(right)
+    for i in range(len(k)):
+        to_S[:, k[i, 0]] = slope_b[i] * move[i]
+    return to_S
+
+
+def theta_unsigned(right, state, slope_b, slope_z):
+    k, to_zk = to_zk_of(state, slope_b, slope_z)
+    on = state[0].gather(1, k).abs() > state[3][k]
+    return torch.zeros_like(right).index_add(0, k[:, 0], -(to_zk * on)[:, 0])
+
+
+def back_row_of_S(b, z, S, theta, slope_b, slope_z):
+    _, k, *_ = chosen(b, z, S, theta)
+    extra = (slope_b * (S[k[:, 0]] - S.T[k[:, 0]])).sum(1, keepdim=True)
+    right = back(b, z, S, theta, slope_b, slope_z)
+    more = back(b, z, S, theta, slope_b, slope_z.scatter_add(1, k, extra))
+    return more[0], right[1].scatter_add(1, k, -extra), right[2], more[3]
+
+
+def only_through_b(b, z, S, theta, slope_b, slope_z):
+    _, k, *_ = chosen(b, z, S, theta)
+    less = back(b, z, S, theta, slope_b, slope_z.scatter(1, k, 0.0))
+    right = back(b, z, S, theta, slope_b, slope_z)
+    return less[0], right[1], right[2], less[3]
+
+
+# Task 4: backwards through the encoder
+
+
+def slopes(x, target, We, S, theta, depth, backward=back, share=None, last=True):
+    states = [(x @ We.T, torch.zeros_like(target))]
+    for _ in range(depth):
+        states.append(step(*states[-1], S, theta))
+    z = shrink(states.pop()[0], theta)
+    slope = (z - target) / (share or len(x))
+    to_b, to_z, to_S = slope * (z != 0), torch.zeros_like(z), torch.zeros_like(S)
+    to_theta = -(slope * z.sign()).sum(0) if last else torch.zeros_like(theta)
+    for state in reversed(states):
+        to_b, to_z, more_S, more_theta = backward(*state, S, theta, to_b, to_z)
+        to_S, to_theta = to_S + more_S, to_theta + more_theta
+    return to_b.T @ x, to_S, to_theta
+
+
+def slopes_by_autograd(x, target, We, S, theta, depth):
+    def loss(We, S, theta):
+        return 0.5 * (encode(x, We, S, theta, depth) - target).square().sum(1).mean()
+
+    return grad(loss, (0, 1, 2))(We, S, theta)
+
+
+def slopes_recursively(x, target, We, S, theta, depth):
+    def go(b, z, left):
+        if not left:
+            code = shrink(b, theta)
+            slope = (code - target) * (code != 0) / len(x)
+            return slope, torch.zeros_like(z), torch.zeros_like(S), -(slope * b.sign()).sum(0)
+        to_b, to_z, to_S, to_theta = go(*step_with_one_hot(b, z, S, theta), left - 1)
+        to_b, to_z, more_S, more_theta = back_with_one_hot(b, z, S, theta, to_b, to_z)
+        return to_b, to_z, to_S + more_S, to_theta + more_theta
+
+    to_b, _, to_S, to_theta = go(x @ We.T, torch.zeros_like(target), depth)
+    return torch.einsum("bm,bn->mn", to_b, x), to_S, to_theta
+
+
+def slopes_row_by_row(x, target, We, S, theta, depth):
+    parts = [
+        slopes(x[i : i + 1], target[i : i + 1], We, S, theta, depth, back_by_rows)
+        for i in range(len(x))
+    ]
+    return tuple(torch.stack(part).mean(0) for part in zip(*parts, strict=True))
+
+
+def slopes_of_a_sum(x, target, We, S, theta, depth):
+    return slopes(x, target, We, S, theta, depth, share=1)
+
+
+def slopes_over_entries(x, target, We, S, theta, depth):
+    return slopes(x, target, We, S, theta, depth, share=target.numel())
+
+
+def slopes_doubled(x, target, We, S, theta, depth):
+    return tuple(2 * s for s in slopes(x, target, We, S, theta, depth))
+
+
+def no_last_theta(x, target, We, S, theta, depth):
+    return slopes(x, target, We, S, theta, depth, last=False)
+
+
+def no_last_gate(x, target, We, S, theta, depth):
+    states = [(x @ We.T, torch.zeros_like(target))]
+    for _ in range(depth):
+        states.append(step(*states[-1], S, theta))
+    z = shrink(states.pop()[0], theta)
+    to_b, to_z, to_S = (z - target) / len(x), torch.zeros_like(z), torch.zeros_like(S)
+    to_theta = -(to_b * z.sign()).sum(0)
+    for state in reversed(states):
+        to_b, to_z, more_S, more_theta = back(*state, S, theta, to_b, to_z)
+        to_S, to_theta = to_S + more_S, to_theta + more_theta
+    return to_b.T @ x, to_S, to_theta
+
+
+def slope_z_dropped(x, target, We, S, theta, depth):
+    def backward(b, z, S, theta, slope_b, slope_z):
+        return back(b, z, S, theta, slope_b, torch.zeros_like(slope_z))
+
+    return slopes(x, target, We, S, theta, depth, backward)
+
+
+def only_the_first_step_counts(x, target, We, S, theta, depth):
+    latest = {}
+
+    def backward(*state):
+        found = back(*state)
+        latest["S"] = found[2]
+        return found
+
+    to_We, to_S, to_theta = slopes(x, target, We, S, theta, depth, backward)
+    return to_We, latest.get("S", to_S), to_theta
+
+
+def steps_in_forward_order(x, target, We, S, theta, depth):
+    states = [(x @ We.T, torch.zeros_like(target))]
+    for _ in range(depth):
+        states.append(step(*states[-1], S, theta))
+    z = shrink(states.pop()[0], theta)
+    slope = (z - target) / len(x)
+    to_b, to_z, to_S = slope * (z != 0), torch.zeros_like(z), torch.zeros_like(S)
+    to_theta = -(slope * z.sign()).sum(0)
+    for state in states:
+        to_b, to_z, more_S, more_theta = back(*state, S, theta, to_b, to_z)
+        to_S, to_theta = to_S + more_S, to_theta + more_theta
+    return to_b.T @ x, to_S, to_theta
+
+
+# Task 5: training
+
+
+def trained(x, target, We, S, theta, depth, rate, rows, **wrong):
+    learned = [We, S, theta]
+    for t, row in enumerate(rows):
+        if wrong.get("all_rows"):
+            row = torch.arange(len(x))
+        length = rate * (1 - (t + wrong.get("early", 0)) / len(rows))
+        length = rate if wrong.get("constant") else length
+        length = -length if wrong.get("uphill") else length
+        found = slopes(x[row], target[row], *learned, depth)
+        norms = [s.norm().clamp(min=1e-12) for s in found]
+        if wrong.get("together"):
+            norms = [torch.stack(norms).norm()] * 3
+        if wrong.get("raw"):
+            norms = [1.0] * 3
+        learned = [p - length * s / n for p, s, n in zip(learned, found, norms, strict=True)]
+        if not wrong.get("free"):
+            learned[2] = learned[2].clamp(min=0)
+    return tuple(learned)
+
+
+def mistaken(**wrong):
+    return lambda *arguments: trained(*arguments, **wrong)
+
+
+def trained_by_autograd(x, target, We, S, theta, depth, rate, rows):
+    steps = len(rows)
+    for t in range(steps):
+        found = slopes_by_autograd(x[rows[t]], target[rows[t]], We, S, theta, depth)
+        length = rate * (steps - t) / steps
+        moved = []
+        for p, s in zip((We, S, theta), found, strict=True):
+            moved.append(p - length * s / s.norm() if s.any() else p)
+        We, S, theta = moved
+        theta = torch.relu(theta)
+    return We, S, theta
+
+
+def trained_in_place(x, target, We, S, theta, depth, rate, rows):
+    We, S, theta = We.clone(), S.clone(), theta.clone()
+    for length, row in zip(
+        np.linspace(rate, 0, len(rows), endpoint=False), rows.tolist(), strict=True
+    ):
+        found = slopes_row_by_row(x[row], target[row], We, S, theta, depth)
+        for p, s in zip((We, S, theta), found, strict=True):
+            size = float(s.square().sum()) ** 0.5
+            if size > 0:
+                p -= s * (float(length) / size)
+        theta.clamp_(min=0)
+    return We, S, theta
+
+
+# Task 6: what a budget of multiplications buys
+
+
+def score(z, best):
+    return (z - best).square().sum() / best.square().sum()
+
+
+def at_cost(x, best, We, S, theta, budget, kind):
+    m, n = We.shape
+    if budget < n * m:
+        return score(torch.zeros_like(best), best)
+    if kind == "coordinates":
+        return score(encode(x, We, S, theta, (budget - n * m) // m), best)
+    return score(lista_instead(x, We, S, theta, (budget - n * m) // m**2), best)
+
+
+def at_cost_by_spending(x, best, We, S, theta, budget, kind):
+    b, z, code = x @ We.T, torch.zeros_like(best), torch.zeros_like(best)
+    price = {"coordinates": S.shape[0], "layers": S.numel()}[kind]
+    left = budget - We.numel()
+    while left >= 0:
+        if kind == "layers":
+            code = shrink(x @ We.T + code @ S.T, theta)
+        else:
+            code = shrink(b, theta)
+            b, z = step_with_one_hot(b, z, S, theta)
+        left -= price
+    return ((code - best) ** 2).sum() / (best**2).sum()
+
+
+def at_cost_in_numpy(x, best, We, S, theta, budget, kind):
+    spare = (budget - We.numel()) / len(S)
+    if spare < 0:
+        return torch.ones((), dtype=best.dtype)
+    if kind == "coordinates":
+        z = encode_recursively(x, We, S, theta, int(np.floor(spare)))
+    else:
+        z = torch.zeros_like(best)
+        for _ in range(1 + int(np.floor(spare / len(S)))):
+            z = shrink(torch.addmm(x @ We.T, z, S.T), theta)
+    return torch.tensor(np.linalg.norm(z - best) ** 2 / np.linalg.norm(best) ** 2)
+
+
+def charged(steps, layers, measure=score):
+    """at_cost with other counts: steps and layers are functions of budget, n and m."""
+
+    def wrong(x, best, We, S, theta, budget, kind):
+        m, n = We.shape
+        if budget < n * m:
+            return measure(torch.zeros_like(best), best)
+        if kind == "coordinates":
+            return measure(encode(x, We, S, theta, max(0, steps(budget, n, m))), best)
+        return measure(lista_instead(x, We, S, theta, max(0, layers(budget, n, m))), best)
+
+    return wrong
+
+
+def right_steps(budget, n, m):
+    return (budget - n * m) // m
+
+
+def right_layers(budget, n, m):
+    return (budget - n * m) // m**2
+
+
+def broke(x, best, We, S, theta, budget, kind):
+    m, n = We.shape
+    return at_cost(x, best, We, S, theta, max(budget, n * m), kind)
+
+
+def mean_of_ratios(z, best):
+    return ((z - best).square().sum(1) / best.square().sum(1)).mean()
+
+
+RIGHT = {
+    "task1": [step, step_by_rows, step_with_one_hot, step_in_numpy],
+    "task2": [encode, encode_with_one_hot, encode_by_rows, encode_recursively],
+    "task3": [back, back_by_autograd, back_by_rows, back_with_one_hot],
+    "task4": [slopes, slopes_by_autograd, slopes_recursively, slopes_row_by_row],
+    "task5": [trained, trained_by_autograd, trained_in_place],
+    "task6": [at_cost, at_cost_by_spending, at_cost_in_numpy],
+}
+
+PLANTED = {
+    "task1": {
+        "the largest change in size": signed_choice,
+        "largest code instead of": largest_code,
+        "the row of S": row_of_S,
+        "every unit moved": all_units,
+        "one unit for the whole batch": one_choice_for_all,
+        "b went the wrong way": wrong_way,
+        "by its whole new code": whole_code,
+        "from the b after the push": code_after_the_push,
+        "changed its inputs in place": z_in_place,
+    },
+    "task2": {
+        "the z of the steps": z_of_the_steps,
+        "b itself": without_last_shrink,
+        "this is LISTA": lista_instead,
+        "start from z = 0": start_full,
+        "into every step": input_in_each_step,
+        "not the S that you were given": S_from_We,
+        "one step too many": one_step_more,
+    },
+    "task3": {
+        "the old z_k matters": changed(1, z_forgotten),
+        "was overwritten": changed(1, z_kept),
+        "the gate of the threshold": changed(0, open_gate),
+        "b_k also stays in b": changed(0, b_replaced),
+        "with the row of S": back_row_of_S,
+        "two ways lead": only_through_b,
+        "chose the same unit": changed(2, last_row_wins),
+        "to a row of S": changed(2, lambda right, *_: right.T.clone()),
+        "theta has the wrong sign": changed(3, lambda right, *_: -right),
+        "sign of the code": changed(3, theta_unsigned),
+    },
+    "task4": {
+        "divided by the number of inputs": slopes_of_a_sum,
+        "over all entries": slopes_over_entries,
+        "all slopes are twice": slopes_doubled,
+        "gate of the last threshold": no_last_gate,
+        "last threshold depends on theta": no_last_theta,
+        "slope of z from step to step": slope_z_dropped,
+        "all steps share one S": only_the_first_step_counts,
+        "from the last to the first": steps_in_forward_order,
+    },
+    "task5": {
+        "not divided by their length": mistaken(raw=True),
+        "length of its own": mistaken(together=True),
+        "does not fall": mistaken(constant=True),
+        "falls one step too early": mistaken(early=1),
+        "uphill": mistaken(uphill=True),
+        "below zero": mistaken(free=True),
+        "all inputs": mistaken(all_rows=True),
+    },
+    "task6": {
+        "first layer has no product with S": charged(right_steps, lambda B, n, m: B // m**2 - 2),
+        "We x costs n m": charged(lambda B, n, m: B // m, lambda B, n, m: B // m**2),
+        "one column of S": charged(lambda B, n, m: (B - n * m) // m**2, right_layers),
+        "less than We x": broke,
+        "mean of the ratios": charged(right_steps, right_layers, mean_of_ratios),
+        "not squared": charged(right_steps, right_layers, lambda z, t: score(z, t).sqrt()),
+    },
+}

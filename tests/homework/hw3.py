@@ -1,0 +1,336 @@
+"""Right and wrong answers to homework 3, by the id of the answer's cell; see test_homework.py."""
+
+import numpy as np
+import torch
+
+from course_utils.built.ista import energy, lipschitz, shrink_nonneg
+
+# Task 1
+
+
+def energies_by_loop(z, x, Wd, lmbd, c):
+    return torch.stack([energy(x, z / k, k * Wd, lmbd).sum() for k in c])
+
+
+def energies_at_once(z, x, Wd, lmbd, c):
+    codes, decoders = z / c[:, None, None], c[:, None, None] * Wd
+    errors = x - torch.einsum("cnm,cbm->cbn", decoders, codes)
+    return 0.5 * errors.pow(2).sum((1, 2)) + lmbd * codes.abs().sum((1, 2))
+
+
+def energies_in_numpy(z, x, Wd, lmbd, c):
+    z, x, Wd, c = (a.double().numpy() for a in (z, x, Wd, c))
+    return torch.tensor(((x - z @ Wd.T) ** 2).sum() / 2 + lmbd * np.abs(z).sum() / c)
+
+
+def by_c(one):
+    return lambda z, x, Wd, lmbd, c: torch.stack([one(z, x, Wd, lmbd, k) for k in c])
+
+
+# Task 2
+
+
+def price_by_loop(z, tau):
+    total = torch.zeros((), dtype=z.dtype)
+    for unit in z.T:
+        s = ((unit - unit.mean()) ** 2).sum().div(len(unit) - 1).sqrt()
+        if s < tau:
+            total = total + (tau - s) ** 2
+    return total
+
+
+def price_in_numpy(z, tau):
+    return torch.tensor((np.maximum(tau - z.double().numpy().std(0, ddof=1), 0) ** 2).sum())
+
+
+def price_by_pairs(z, tau):
+    """The variance is half the mean square of the differences of two different rows."""
+    B = len(z)
+    s = ((z[:, None] - z[None]) ** 2).sum((0, 1)).div(2 * B * (B - 1)).sqrt()
+    return torch.relu(tau - s) @ torch.relu(tau - s)
+
+
+# Task 3
+
+
+def slope_by_mask(z, tau):
+    s, slope = z.std(0), torch.zeros_like(z)
+    low = (s > 0) & (s < tau)
+    slope[:, low] = 2 * (1 - tau / s[low]) * (z - z.mean(0))[:, low] / (len(z) - 1)
+    return slope
+
+
+def slope_by_loop(z, tau):
+    columns = []
+    for unit in z.T:
+        a, s = unit - unit.mean(), unit.std()
+        moves = 0 < s < tau
+        columns.append(-2 * (tau - s) * a / s / (len(z) - 1) if moves else 0 * a)
+    return torch.stack(columns, 1)
+
+
+def slope_in_numpy(z, tau):
+    B = len(z)
+    a = (np.eye(B) - 1 / B) @ z.double().numpy()
+    s = np.sqrt((a**2).sum(0) / (B - 1))
+    safe = np.where(s > 0, s, 1)
+    return torch.tensor(-2 / (B - 1) * a * (s > 0) * np.maximum(tau - s, 0) / safe)
+
+
+def slope_with(z, tau, factor=-2.0, less=1, centre=1, power=1):
+    s = z.std(0)
+    part = z - centre * z.mean(0)
+    lack = (tau - s).clamp(min=0) * (s > 0)
+    return factor * lack * part / (s.clamp(min=1e-20) ** power * (len(z) - less))
+
+
+def slope_without_hinge(z, tau):
+    s = z.std(0)
+    return -2 * (tau - s) * (s > 0) * (z - z.mean(0)) / (s.clamp(min=1e-20) * (len(z) - 1))
+
+
+def slope_not_safe(z, tau):
+    s = z.std(0)
+    return -2 * (tau - s).clamp(min=0) * (z - z.mean(0)) / s / (len(z) - 1)
+
+
+# Task 4
+
+
+def codes_by_gram(x, Wd, z, lmbd, beta, tau, steps):
+    G, a = Wd.T @ Wd, x @ Wd
+    L = torch.linalg.eigvalsh(G)[-1] + 2 * beta / (len(x) - 1)
+    for _ in range(steps):
+        z = torch.relu(z - (z @ G - a + beta * slope_by_loop(z, tau) + lmbd) / L)
+    return z
+
+
+def codes_by_autograd(x, Wd, z, lmbd, beta, tau, steps):
+    L = torch.linalg.matrix_norm(Wd, 2) ** 2 + 2 * beta / (len(x) - 1)
+    for _ in range(steps):
+        z = z.detach().requires_grad_()
+        smooth = 0.5 * (x - z @ Wd.T).pow(2).sum() + beta * price_by_loop(z, tau)
+        (slope,) = torch.autograd.grad(smooth, z)
+        z = torch.maximum(z - slope / L - lmbd / L, torch.zeros_like(z))
+    return z.detach()
+
+
+def codes_in_numpy(x, Wd, z, lmbd, beta, tau, steps):
+    x, Wd, z = (a.double().numpy().copy() for a in (x, Wd, z))
+    step = 1 / (np.linalg.svd(Wd, compute_uv=False)[0] ** 2 + 2 * beta / (len(x) - 1))
+    for _ in range(steps):
+        pull = slope_in_numpy(torch.from_numpy(z), tau).numpy()
+        z -= step * (Wd.T @ (Wd @ z.T - x.T)).T + step * beta * pull
+        z = np.clip(z - step * lmbd, 0, None)
+    return torch.from_numpy(z)
+
+
+def codes_with(push=1.0, weigh=True, curve=1, theta=None, prox=shrink_nonneg, zero=False, more=0):
+    def codes(x, Wd, z, lmbd, beta, tau, steps):
+        L = lipschitz(Wd) + curve * 2 * beta / (len(x) - 1)
+        z = torch.zeros_like(z) if zero else z
+        for _ in range(steps + more):
+            pull = (beta if weigh else 1.0) * push * slope_with(z, tau)
+            z = prox(z - ((z @ Wd.T - x) @ Wd + pull) / L, lmbd if theta else lmbd / L)
+        return z
+
+    return codes
+
+
+def two_sided(v, theta):
+    return v.sign() * (v.abs() - theta).clamp(min=0)
+
+
+# Task 5
+
+
+def decoder_by_outer(x, z, Wd, longest):
+    slope = torch.einsum("bn,bm->nm", z @ Wd.T - x, z)
+    Wd = Wd - slope / torch.linalg.eigvalsh(z.T @ z)[-1]
+    if longest is not None:
+        Wd = torch.where(Wd.norm(dim=0) > longest, longest * Wd / Wd.norm(dim=0), Wd)
+    return Wd
+
+
+def decoder_by_autograd(x, z, Wd, longest):
+    Wd = Wd.clone().requires_grad_()
+    (0.5 * (x - z @ Wd.T).square().sum()).backward()
+    new = (Wd - Wd.grad / torch.linalg.matrix_norm(z, 2) ** 2).detach()
+    return new if longest is None else torch.renorm(new, 2, 1, longest)
+
+
+def decoder_in_numpy(x, z, Wd, longest):
+    x, z, Wd = (a.numpy() for a in (x, z, Wd))
+    Wd = Wd + (x.T @ z - Wd @ (z.T @ z)) / np.linalg.norm(z, 2) ** 2
+    for j in range(Wd.shape[1]):
+        length = np.linalg.norm(Wd[:, j])
+        if longest is not None and length > longest:
+            Wd[:, j] *= longest / length
+    return torch.from_numpy(Wd)
+
+
+def decoder_with(way=1.0, dim=0, every=False, lid=True, size=lambda x, z, Wd: lipschitz(z)):
+    def step(x, z, Wd, longest):
+        Wd = Wd + way * (x - z @ Wd.T).T @ z / size(x, z, Wd)
+        if longest is None or not lid:
+            return Wd
+        norms = Wd.norm(dim=dim, keepdim=True)
+        return longest * Wd / (norms if every else norms.clamp(min=longest))
+
+    return step
+
+
+def decoder_lid_first(x, z, Wd, longest):
+    if longest is not None:
+        Wd = Wd * (longest / Wd.norm(dim=0)).clamp(max=1)
+    return Wd + (x - z @ Wd.T).T @ z / lipschitz(z)
+
+
+# Task 6
+
+
+def encode(V, x, T):
+    z, minus = x.new_zeros(len(x), len(V)), -x.new_ones(len(x), 1)
+    for _ in range(T):
+        z = (torch.cat([x, z, minus], 1) @ V.T).relu()
+    return z
+
+
+def encoder_by_backward(x, z, V, rate, T):
+    V = V.clone().requires_grad_()
+    loss = ((encode(V, x, T) - z) ** 2).sum() / (2 * len(x))
+    loss.backward()
+    with torch.no_grad():
+        return V - rate * V.grad
+
+
+def encoder_by_hand(x, z, V, rate, T):
+    n, m = x.shape[1], len(V)
+    minus, codes, inputs = -x.new_ones(len(x), 1), [x.new_zeros(len(x), m)], []
+    for _ in range(T):
+        inputs.append(torch.cat([x, codes[-1], minus], 1))
+        codes.append((inputs[-1] @ V.T).clamp(min=0))
+    back, slope = (codes[-1] - z) / len(x), torch.zeros_like(V)
+    for before, after in zip(reversed(inputs), reversed(codes), strict=False):
+        back = back * (after > 0)
+        slope += back.T @ before
+        back = back @ V[:, n : n + m]
+    return V - rate * slope
+
+
+def encoder_by_func(x, z, V, rate, T):
+    n, m = x.shape[1], len(V)
+
+    def loss(V):
+        We, S, b = V[:, :n], V[:, n : n + m], V[:, -1]
+        code = torch.relu(x @ We.T - b)
+        for _ in range(T - 1):
+            code = torch.relu(x @ We.T + code @ S.T - b)
+        return 0.5 * (code - z).square().sum(1).mean()
+
+    return V - rate * torch.func.grad(loss)(V)
+
+
+def encoder_with(loss, way=1.0, more=0, detach=True):
+    def step(x, z, V, rate, T):
+        V = V.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(loss(encode(V, x, T + more) - z), V)
+        V = V - way * rate * slope
+        return V.detach() if detach else V
+
+    return step
+
+
+def encoder_last_only(x, z, V, rate, T):
+    inputs = torch.cat([x, encode(V, x, T - 1), -torch.ones_like(x[:, :1])], 1)
+    code = torch.relu(inputs @ V.T)
+    return V - rate * ((code - z) * (code > 0)).T @ inputs / len(x)
+
+
+def half(a):
+    return 0.5 * a.square().sum(1).mean()
+
+
+RIGHT = {
+    "task1": [energies_by_loop, energies_at_once, energies_in_numpy],
+    "task2": [price_by_loop, price_in_numpy, price_by_pairs],
+    "task3": [slope_by_mask, slope_by_loop, slope_in_numpy],
+    "task4": [codes_by_gram, codes_by_autograd, codes_in_numpy],
+    "task5": [decoder_by_outer, decoder_by_autograd, decoder_in_numpy],
+    "task6": [encoder_by_backward, encoder_by_hand, encoder_by_func],
+}
+
+PLANTED = {
+    "task1": {
+        "only the code was divided": by_c(lambda z, x, Wd, lm, k: energy(x, z / k, Wd, lm).sum()),
+        "only the decoder was multiplied": by_c(
+            lambda z, x, Wd, lm, k: energy(x, z, k * Wd, lm).sum()
+        ),
+        "the wrong way round": by_c(lambda z, x, Wd, lm, k: energy(x, k * z, Wd / k, lm).sum()),
+        "the price is that of z": by_c(lambda z, x, Wd, lm, k: energy(x, z, Wd, lm).sum()),
+        "½ on the squared error is missing": by_c(
+            lambda z, x, Wd, lm, k: (x - z @ Wd.T).square().sum() + lm * z.abs().sum() / k
+        ),
+        "take the sum": by_c(lambda z, x, Wd, lm, k: energy(x, z / k, k * Wd, lm).mean()),
+        "the price is on |z|": by_c(
+            lambda z, x, Wd, lm, k: (x - z @ Wd.T).square().sum() / 2 + lm * z.sum() / k
+        ),
+        "None: is the `return` missing": lambda *_: None,
+    },
+    "task2": {
+        "divides by B": lambda z, tau: torch.relu(tau - z.var(0, correction=0).sqrt()).pow(2).sum(),
+        "that is the variance": lambda z, tau: torch.relu(tau - z.std(0) ** 2).pow(2).sum(),
+        "the hinge is not squared": lambda z, tau: torch.relu(tau - z.std(0)).sum(),
+        "mean over the units": lambda z, tau: torch.relu(tau - z.std(0)).pow(2).mean(),
+        "deviation of each code": lambda z, tau: torch.relu(tau - z.std(1)).pow(2).sum(),
+        "hinge is the wrong way round": lambda z, tau: torch.relu(z.std(0) - tau).pow(2).sum(),
+        "without max(0, ·)": lambda z, tau: (z.std(0) - tau).pow(2).sum(),
+        "mean was not taken away": lambda z, tau: (
+            torch.relu(tau - (z * z).mean(0).sqrt()).pow(2).sum()
+        ),
+        "the shape is": lambda z, tau: torch.relu(tau - z.std(0)).pow(2),
+    },
+    "task3": {
+        "the sign is wrong": lambda z, tau: slope_with(z, tau, factor=2.0),
+        "the 2 of the square is missing": lambda z, tau: slope_with(z, tau, factor=-1.0),
+        "slope has B - 1, not B": lambda z, tau: slope_with(z, tau, less=0),
+        "divide by s": lambda z, tau: slope_with(z, tau, power=0),
+        "take the batch's mean away": lambda z, tau: slope_with(z, tau, centre=0),
+        "units above the floor must have slope zero": slope_without_hinge,
+        "the hinge is missing from the slope": lambda z, tau: (
+            torch.where(z.std(0) < tau, -2 * (z - z.mean(0)), torch.zeros_like(z))
+            / z.std(0).clamp(min=1e-20)
+            / (len(z) - 1)
+        ),
+        "nan or infinite": slope_not_safe,
+    },
+    "task4": {
+        "R is missing from the slope": codes_with(push=0.0),
+        "the slope of R goes the wrong way": codes_with(push=-1.0),
+        "R adds 2 beta/(B - 1) to L": codes_with(curve=0),
+        "it takes lmbd / L": codes_with(theta=True),
+        "codes must not be negative": codes_with(prox=two_sided),
+        "begin at the z that was given": codes_with(zero=True),
+        "one step too many": codes_with(more=1),
+        "R enters without beta": codes_with(weigh=False),
+    },
+    "task5": {
+        "the lid is missing": decoder_with(lid=False),
+        "every column was scaled to longest": decoder_with(every=True),
+        "the rows were shortened": decoder_with(dim=1),
+        "that step goes uphill": decoder_with(way=-1.0),
+        "the lid comes after the step": decoder_lid_first,
+        "the roles of Wd and z are exchanged": decoder_with(size=lambda x, z, Wd: lipschitz(Wd)),
+        "not 1/B": decoder_with(size=lambda x, z, Wd: len(x)),
+    },
+    "task6": {
+        "that is the sum over the batch": encoder_with(lambda a: a.square().sum() / 2),
+        "the ½ is missing": encoder_with(lambda a: a.square().sum(1).mean()),
+        "mean over the batch only": encoder_with(lambda a: a.square().mean() / 2),
+        "that step goes uphill": encoder_with(half, way=-1.0),
+        "not the last alone": encoder_last_only,
+        "not in absolute values": encoder_with(lambda a: a.abs().sum(1).mean()),
+        "one iteration too many": encoder_with(half, more=1),
+        "still carries its graph": encoder_with(half, detach=False),
+    },
+}

@@ -1,0 +1,145 @@
+"""Each homework: its source earns all points, and every test in it tells right from wrong.
+
+`tests/homework/hwN.py` holds, by the id of an answer's cell, right answers written in other ways
+(RIGHT) and wrong ones by the message that has to name the mistake (PLANTED).
+"""
+
+import contextlib
+import importlib
+import io
+import re
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+SOURCES = {
+    path.stem.split("_")[0]: path
+    for path in sorted((Path(__file__).parents[1] / "notebooks" / "homework").glob("hw*.ipynb"))
+}
+HEADING = re.compile(
+    r"^## Task \d+ · .+\n\n\*(\d+) points · .*(easy|medium|hard) · \d+ minutes\*", re.MULTILINE
+)
+NAME = re.compile(r"^def (\w+)\(", re.MULTILINE)
+
+
+@cache
+def source(name: str) -> NotebookNode:
+    return nbformat.read(SOURCES[name], as_version=4)
+
+
+@cache
+def variants(name: str):
+    return importlib.import_module(f"homework.{name}")
+
+
+def mark(cell: NotebookNode) -> dict:
+    return cell.metadata.get("nbgrader", {})
+
+
+def answers(name: str) -> list[NotebookNode]:
+    """The cells that a student writes code into."""
+    cells = source(name).cells
+    return [c for c in cells if c.cell_type == "code" and mark(c).get("solution")]
+
+
+def tests_of(name: str, ident: str) -> list[NotebookNode]:
+    """The graded cells between an answer and the next one."""
+    found, inside = [], False
+    for cell in source(name).cells:
+        if mark(cell).get("solution"):
+            inside = cell.id == ident
+        elif inside and mark(cell).get("grade"):
+            found.append(cell)
+    return found
+
+
+@cache
+def reference(name: str) -> dict:
+    """The names that the given cells and the reference answers define."""
+    namespace: dict = {"__name__": "homework"}
+    for cell in source(name).cells:
+        if "given" in cell.metadata.get("tags", []) or cell in answers(name):
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(cell.source, cell.id, "exec"), namespace)  # noqa: S102 - that is what is tested
+    return namespace
+
+
+def complaints(name: str, ident: str, answer) -> list[str]:
+    """What each graded cell of a task says of an answer: "" where it passes."""
+    (cell,) = [c for c in answers(name) if c.id == ident]
+    found = []
+    for test in tests_of(name, ident):
+        namespace = dict(reference(name)) | {NAME.findall(cell.source)[-1]: answer}
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(test.source, test.id, "exec"), namespace)  # noqa: S102 - that is what is tested
+            found.append("")
+        except AssertionError as error:
+            found.append(str(error))
+    return found
+
+
+def every(kind: str) -> list:
+    """Pairs or triples for pytest: homework, task, and the number or message of a variant."""
+    found = []
+    for name in SOURCES:
+        for ident, group in getattr(variants(name), kind).items():
+            found += [
+                (name, ident, key) for key in (group if kind == "PLANTED" else range(len(group)))
+            ]
+    return found
+
+
+def not_written(*_, **__):
+    raise NotImplementedError("write it")
+
+
+@pytest.mark.parametrize(("name", "ident", "number"), every("RIGHT"))
+def test_a_right_answer_earns_all_points(name, ident, number):
+    assert not any(complaints(name, ident, variants(name).RIGHT[ident][number]))
+
+
+@pytest.mark.parametrize(("name", "ident", "message"), every("PLANTED"))
+def test_a_planted_mistake_is_refused_and_named(name, ident, message):
+    said = complaints(name, ident, variants(name).PLANTED[ident][message])
+    assert message in said[-1]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_task_has_its_variants(name):
+    ids = {cell.id for cell in answers(name)}
+    assert 4 <= len(ids) <= 6
+    right, planted = variants(name).RIGHT, variants(name).PLANTED
+    assert ids == set(right) == set(planted)
+    assert min(map(len, right.values())) >= 3
+    assert min(map(len, planted.values())) >= 5
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_reference_passes_and_an_empty_answer_earns_nothing(name):
+    for cell in answers(name):
+        mine = reference(name)[NAME.findall(cell.source)[-1]]
+        assert not any(complaints(name, cell.id, mine)), cell.id
+        assert all("not written yet: write it" in c for c in complaints(name, cell.id, not_written))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_check_that_students_see_names_half_of_the_mistakes(name):
+    for ident, group in variants(name).PLANTED.items():
+        said = [complaints(name, ident, wrong)[0] for wrong in group.values()]
+        named = sum(message in text for message, text in zip(group, said, strict=True))
+        assert 2 * named >= len(group), (ident, said)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_points_in_the_text_are_those_of_the_cells(name):
+    headed = [int(p) for c in source(name).cells for p, _ in HEADING.findall(c.source)]
+    counted = []
+    for cell in source(name).cells:
+        if HEADING.search(cell.source):
+            counted.append(0)
+        counted[-1:] = [counted[-1] + mark(cell).get("points", 0)] if counted else []
+    assert headed == counted

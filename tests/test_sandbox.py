@@ -1,0 +1,146 @@
+"""The sandboxed kernel is a kernel like any other: for nbclient, nbval, nbgrader and Dask."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+if sys.platform != "linux":
+    pytest.skip("the sandbox needs Linux", allow_module_level=True)
+
+from homework import tiny
+from homework.classroom import (
+    BOUNDS,
+    a_class,
+    grades,
+    needs_sandbox,
+    records,
+    right,
+)
+from nbclient import NotebookClient
+
+from course_utils.grading import sandbox
+from course_utils.grading.__main__ import main
+
+pytestmark = needs_sandbox
+TELLS = "import os\nprint(sorted(os.listdir('/home')), os.path.exists('/var'))"
+TOLD = "['student'] False\n"
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch) -> Path:
+    """A place where the kernel is installed, and Jupyter looks for it."""
+    place = tmp_path / "kernels" / sandbox.NAME
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(sandbox.spec(sandbox.NAME)))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    return tmp_path
+
+
+def test_nbclient_runs_it_by_name(known):
+    notebook = new_notebook(cells=[new_code_cell(TELLS)])
+    NotebookClient(notebook, kernel_name=sandbox.NAME).execute()
+    assert notebook.cells[0].outputs[0].text == TOLD
+
+
+def test_a_cell_that_is_interrupted_leaves_the_kernel_alive(known):
+    notebook = new_notebook(cells=[new_code_cell("while True: pass"), new_code_cell("print(1)")])
+    client = NotebookClient(
+        notebook,
+        kernel_name=sandbox.NAME,
+        timeout=2,
+        interrupt_on_timeout=True,
+        allow_errors=True,
+    )
+    client.execute()
+    assert notebook.cells[0].outputs[0].ename == "KeyboardInterrupt"
+    assert notebook.cells[1].outputs[0].text == "1\n"
+
+
+def test_nbval_runs_it_by_name(known, tmp_path):
+    cell = new_code_cell(TELLS, execution_count=1)
+    cell.outputs = [new_output("stream", name="stdout", text=TOLD)]
+    nbformat.write(new_notebook(cells=[cell]), tmp_path / "a.ipynb")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
+    command += ["--nbval", "--nbval-kernel-name", sandbox.NAME, "a.ipynb"]
+    run = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert "1 passed" in run.stdout, run.stdout + run.stderr
+
+
+def test_nbgrader_runs_it_by_name(known, course, tmp_path):
+    fresh, submitted = a_class(course, tmp_path / "class", 2)
+    for file in submitted.iterdir():
+        place = fresh / "submitted" / file.stem / "hw1" / f"{tiny.NAME}.ipynb"
+        place.parent.mkdir(parents=True)
+        shutil.copy(file, place)
+    command = [sys.executable, "-m", "nbgrader", "autograde", "hw1", "--log-level=WARN"]
+    command += [f"--ExecutePreprocessor.kernel_name={sandbox.NAME}"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        command,
+        check=False,
+        cwd=fresh,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": path},
+    )
+    assert run.returncode == 0, run.stderr
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{fresh}/gradebook.db", "learned-sparse-coding") as book:
+        scores = [book.find_submission("hw1", f"student-{n:03d}").score for n in range(2)]
+    assert scores == [float(right(0)), float(right(1))]
+
+
+def test_two_workers_of_dask_one_killed_grade_each_submission_once(course, tmp_path):
+    fresh, submitted = a_class(course, tmp_path / "class", 6)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    port = address.split(":")[1]
+    started = [_start([*dask, "--host", "127.0.0.1", "--port", port, "--no-dashboard"], tmp_path)]
+    for _ in range(2):
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", f"tcp://{address}"]
+        worker += ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+        started.append(_start(worker, tmp_path))
+    command = [sys.executable, "-m", "course_utils.grading", "hw1", str(submitted)]
+    command += ["--course", str(fresh), "--scheduler", f"tcp://{address}", *BOUNDS]
+    try:
+        grader = _start(command, tmp_path)
+        started.append(grader)
+        deadline = time.monotonic() + 240
+        while records(fresh) < 1 and grader.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        started[1].kill()
+        assert grader.wait(300) == 0, (tmp_path / "log").read_text()
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    found = grades(fresh)
+    assert [found[f"student-{n:03d}"]["tests"] for n in range(6)] == [right(n) for n in range(6)]
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen:
+    with (folder / "log").open("a") as log:
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(course, tmp_path, capsys, monkeypatch):
+    fresh, submitted = a_class(course, tmp_path / "class", 1)
+    monkeypatch.setattr("distributed.Client.__init__", _no_answer)
+    address = "tcp://127.0.0.1:9"
+    assert main(["hw1", str(submitted), "--course", str(fresh), "--scheduler", address]) == 2
+    assert "no answer" in capsys.readouterr().err
+
+
+def _no_answer(*_, **__):
+    raise OSError("no answer from tcp://127.0.0.1:9")
