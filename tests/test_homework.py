@@ -5,14 +5,18 @@
 """
 
 import contextlib
+import csv
 import importlib
 import io
 import re
+import shutil
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import nbformat
 import pytest
+from homework.classroom import needs_sandbox
 from nbformat import NotebookNode
 
 SOURCES = {
@@ -143,3 +147,84 @@ def test_points_in_the_text_are_those_of_the_cells(name):
             counted.append(0)
         counted[-1:] = [counted[-1] + mark(cell).get("points", 0)] if counted else []
     assert headed == counted
+
+
+# The release
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory) -> Path:
+    """The lecturer's folder with all homework."""
+    release = pytest.importorskip("course_utils.grading.release")
+    folder = tmp_path_factory.mktemp("class")
+    release.renew(folder)
+    return folder
+
+
+def secrets(name: str) -> set[str]:
+    """Lines of solutions and hidden tests that say something of their own."""
+    found, shown, inside = set(), set(), False
+    for cell in source(name).cells:
+        for line in map(str.strip, cell.source.splitlines()):
+            if re.fullmatch(r"### BEGIN (SOLUTION|HIDDEN TESTS)", line):
+                inside = True
+            elif re.fullmatch(r"### END (SOLUTION|HIDDEN TESTS)", line):
+                inside = False
+            elif cell.id == "written" or inside:
+                found.add(line)
+            else:
+                shown.add(line)
+    return {line for line in found - shown if len(line) > 12}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_line_of_a_solution_or_hidden_test_is_released(released, name):
+    (path,) = (released / "release" / name).glob("*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    lines = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
+    assert len(secrets(name)) > 20
+    assert not secrets(name) & lines
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_released_answer_says_that_it_is_to_be_written(released, name):
+    (path,) = (released / "release" / name).glob("*.ipynb")
+    cells = {cell.id: cell for cell in nbformat.read(path, as_version=4).cells}
+    for cell in answers(name):
+        assert 'raise NotImplementedError("put your code here' in cells[cell.id].source
+    assert any(cell.get("attachments") for cell in cells.values()), "no expected figure"
+
+
+def test_the_package_holds_no_homework():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    included = re.findall(r'^"(notebooks/[^"*]*)" = ', text, re.MULTILINE)
+    chapters = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+    assert included == [f"notebooks/{path.name}" for path in chapters]
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_class_of_two_is_graded_from_end_to_end(released, name, tmp_path):
+    from course_utils.grading.__main__ import main
+
+    (path,) = (released / "release" / name).glob("*.ipynb")
+    shutil.copy(path, tmp_path / "untouched.ipynb")
+    shutil.copy(SOURCES[name], tmp_path / "reference.ipynb")
+    assert main([name, str(tmp_path), "--course", str(released)]) == 0
+    with (released / "results" / name / "grades.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    marks = [mark(c) for c in source(name).cells if c.cell_type == "code"]
+    assert float(rows["reference"]["tests"]) == sum(m.get("points", 0) for m in marks)
+    assert float(rows["untouched"]["tests"]) == 0
+    page = (released / "feedback" / "reference" / name / f"{path.stem}.html").read_text("utf-8")
+    assert not [line for line in hidden_lines(name) if escape(line) in page]
+
+
+def hidden_lines(name: str) -> set[str]:
+    """Lines of the hidden tests alone, that no other cell has."""
+    cells = source(name).cells
+    tests = {c.id for c in cells if "BEGIN HIDDEN TESTS" in c.source}
+    shown = {line.strip() for c in cells if c.id not in tests for line in c.source.splitlines()}
+    lines = {line.strip() for c in cells if c.id in tests for line in c.source.splitlines()}
+    return {line for line in lines - shown if len(line) > 12 and not line.startswith("#")}
