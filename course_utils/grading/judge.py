@@ -1,8 +1,9 @@
 """One submission: its answers run in the sandbox, the tests outside of it.
 
-The master notebook with the student's answers is gone through from top to bottom. Given cells,
-answers and figures run in a sandboxed kernel. Given cells run once more in this process, and so
-does every graded cell: it holds hidden tests, and it judges. When it calls a student's function,
+The master notebook with the student's answers is gone through from top to bottom. Given cells and
+answers run in a sandboxed kernel. Given cells run once more in this process, and so does every
+graded cell: it holds hidden tests, and it judges. Figures and whatever else no test needs are not
+run: that would take most of the time. When it calls a student's function,
 the call travels into the sandbox and only values come back. So a student's code sees no test, and
 whatever it replaces, numpy, torch or the checks, is replaced in the sandbox alone.
 """
@@ -35,7 +36,6 @@ from course_utils.grading.sandbox import NAME, UNFENCED, Specs
 CALL = "__import__('course_utils.grading.inside', fromlist=['']).answer({}, {!r})"
 MB = 1_000_000
 SHOWN = 10_000  # characters of an output that are kept
-PICTURE = 1_500_000
 
 
 class Limits(NamedTuple):
@@ -207,9 +207,6 @@ def bounded(output: NotebookNode) -> NotebookNode | None:
             "error", ename=output.ename[:100], evalue=_short(output.evalue), traceback=lines
         )
     data = {"text/plain": _short(str(output.get("data", {}).get("text/plain", "")))}
-    png = str(output.get("data", {}).get("image/png", ""))
-    if len(png) < PICTURE and re.fullmatch(r"[A-Za-z0-9+/=\s]+", png):
-        data["image/png"] = png
     return new_output("display_data", data=data) if any(data.values()) else None
 
 
@@ -345,13 +342,19 @@ def hear(court: Court, master: NotebookNode) -> None:
         for cell in master.cells:
             if cell.cell_type != "code":
                 continue
+            mark, given = (
+                cell.metadata.get("nbgrader", {}),
+                "given" in cell.metadata.get("tags", []),
+            )
+            if given:
+                court.give(cell)
+            if mark.get("grade"):
+                cell.outputs = court.judge(cell)
+            elif given or mark.get("solution"):
+                cell.outputs = court.run(cell)
+            else:
+                continue  # a figure, or another cell that no test needs
             count += 1
             cell.execution_count = count
-            if cell.metadata.get("nbgrader", {}).get("grade"):
-                cell.outputs = court.judge(cell)
-                continue
-            if "given" in cell.metadata.get("tags", []):
-                court.give(cell)
-            cell.outputs = court.run(cell)
     finally:
         court.leave()

@@ -47,7 +47,7 @@ def _tasks(notebook: NotebookNode, grade: Grade) -> list[dict]:
         heading = TITLE.search(cell.source) if cell.cell_type == "markdown" else None
         mark = cell.metadata.get("nbgrader", {})
         if heading and not mark.get("solution"):
-            parts = {"tests": [], "answers": [], "pictures": [], "got": 0, "most": 0}
+            parts = {"tests": [], "answers": [], "got": 0, "most": 0}
             tasks.append({"title": heading[1], "id": cell.id, **parts})
         elif tasks:
             _enter(tasks[-1], cell, mark, grade)
@@ -69,12 +69,6 @@ def _enter(task: dict, cell: NotebookNode, mark: dict, grade: Grade) -> None:
         errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
         said = [f"{o.ename}: {o.evalue}" for o in errors]
         task["answers"].append({"source": cell.source, "said": said, "comment": comment})
-    elif cell.cell_type == "code" and not mark.get("grade"):
-        for output in cell.outputs:
-            if "image/png" in output.get("data", {}):
-                alt = output.data.get("text/plain", "your figure")
-                png = output.data["image/png"].replace("\n", "")
-                task["pictures"].append({"png": png, "alt": alt})
 
 
 def _said(cell: NotebookNode) -> str:
