@@ -101,7 +101,7 @@ def test_nbgrader_runs_it_by_name(known, course, tmp_path):
 
 
 def test_two_workers_of_dask_one_killed_grade_each_submission_once(course, tmp_path):
-    fresh, submitted = a_class(course, tmp_path / "class", 6)
+    fresh, submitted = a_class(course, tmp_path / "class", 4)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
@@ -126,7 +126,7 @@ def test_two_workers_of_dask_one_killed_grade_each_submission_once(course, tmp_p
             process.kill()
             process.wait()
     found = grades(fresh)
-    assert [found[f"student-{n:03d}"]["tests"] for n in range(6)] == [right(n) for n in range(6)]
+    assert [found[f"student-{n:03d}"]["tests"] for n in range(4)] == [right(n) for n in range(4)]
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen:
