@@ -11,7 +11,7 @@ import io
 import re
 import shutil
 from functools import cache
-from html import escape
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -49,7 +49,7 @@ def answers(name: str) -> list[NotebookNode]:
     return [c for c in cells if c.cell_type == "code" and mark(c).get("solution")]
 
 
-def tests_of(name: str, ident: str) -> list[NotebookNode]:
+def graded_after(name: str, ident: str) -> list[NotebookNode]:
     """The graded cells between an answer and the next one."""
     found, inside = [], False
     for cell in source(name).cells:
@@ -75,7 +75,7 @@ def complaints(name: str, ident: str, answer) -> list[str]:
     """What each graded cell of a task says of an answer: "" where it passes."""
     (cell,) = [c for c in answers(name) if c.id == ident]
     found = []
-    for test in tests_of(name, ident):
+    for test in graded_after(name, ident):
         namespace = dict(reference(name)) | {NAME.findall(cell.source)[-1]: answer}
         try:
             with contextlib.redirect_stdout(io.StringIO()):
@@ -218,7 +218,7 @@ def test_a_class_of_two_is_graded_from_end_to_end(released, name, tmp_path):
     assert float(rows["reference"]["tests"]) == sum(m.get("points", 0) for m in marks)
     assert float(rows["untouched"]["tests"]) == 0
     page = (released / "feedback" / "reference" / name / f"{path.stem}.html").read_text("utf-8")
-    assert not [line for line in hidden_lines(name) if escape(line) in page]
+    assert not hidden_lines(name) & {unescape(line).strip() for line in page.splitlines()}
 
 
 def hidden_lines(name: str) -> set[str]:
