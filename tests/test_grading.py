@@ -510,12 +510,14 @@ def test_a_killed_worker_costs_nothing(course, tmp_path):
     grader = start(fresh, submitted)
     killed = 0
     deadline = time.monotonic() + 120
-    while killed < 3 and grader.poll() is None and time.monotonic() < deadline:
+    most = cluster.TRIES - 1  # so that all may hit one submission, which is then still graded
+    while killed < most and grader.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
         for process in psutil.Process(grader.pid).children(recursive=True):
             above = process.parent()
-            if process.name() == "bwrap" and above and above.pid != grader.pid:
-                above.kill()  # the process that judges, or bubblewrap's own
+            judges = above and above.name() != "bwrap" and above.pid != grader.pid
+            if process.name() == "bwrap" and judges:
+                above.kill()
                 killed += 1
                 break
     assert grader.wait(300) == 0

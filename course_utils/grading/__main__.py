@@ -92,10 +92,10 @@ def grade(wanted: argparse.Namespace) -> int:
     def key(submission: Submission) -> str:
         return gradebook.key(job(submission).content, text, limits, submission.notes)
 
-    todo = {}
+    todo, keys = {}, {student: key(submission) for student, submission in found.items()}
     for student, submission in found.items():
         old = recorded(wanted.course, wanted.homework, student)
-        if old is None or old.key != key(submission):
+        if old is None or old.key != keys[student]:
             todo[student] = lambda submission=submission: job(submission)
     print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
     if wanted.scheduler:
@@ -112,7 +112,7 @@ def grade(wanted: argparse.Namespace) -> int:
             outcome = nothing(text, f"It could not be graded: {outcome}. Run the command again.")
         record = Record(
             student,
-            "" if student in lost else key(submission),
+            "" if student in lost else keys[student],
             [*submission.notes, *outcome.notes],
             round(outcome.seconds, 2),
         )

@@ -41,6 +41,11 @@ class Answers(NamedTuple):
     notes: list[str]
 
 
+def mark(cell: NotebookNode) -> dict:
+    """Return what nbgrader knows of a cell of the master: grade, solution, points."""
+    return cell.metadata.get("nbgrader", {})
+
+
 def submissions(folder: Path, homework: str) -> list[Submission]:
     """Return the submissions to one homework, one for each student, in order of their names.
 
@@ -160,12 +165,12 @@ def _cell(cell: dict) -> dict:
     lines = source if isinstance(source, list) else [source]
     text = "".join(line for line in lines if isinstance(line, str))
     metadata = cell.get("metadata")
-    mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    claimed = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     return {
         "source": text.encode("utf-8", "replace").decode().replace("\0", ""),
         "cell_type": cell.get("cell_type"),
         "id": cell.get("id"),
-        "grade_id": mark.get("grade_id") if isinstance(mark, dict) else None,
+        "grade_id": claimed.get("grade_id") if isinstance(claimed, dict) else None,
     }
 
 
@@ -179,7 +184,7 @@ def answers(content: bytes, master: NotebookNode) -> Answers:
     cells = cells_of(content)
     found, notes = {}, []
     for wanted in master.cells:
-        if wanted.metadata.get("nbgrader", {}).get("solution"):
+        if mark(wanted).get("solution"):
             source, note = _answer(wanted, cells)
             notes += [note] if note else []
             if source is not None:

@@ -29,12 +29,11 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torch import Tensor
 from traitlets.config import Config
 
-from course_utils.grading.collect import DEFINED, UnreadableError, answers
+from course_utils.grading.collect import DEFINED, UnreadableError, answers, mark
 from course_utils.grading.inside import pack, unpack
-from course_utils.grading.sandbox import NAME, UNFENCED, Specs
+from course_utils.grading.sandbox import MB, NAME, UNFENCED, Specs
 
 CALL = "__import__('course_utils.grading.inside', fromlist=['']).answer({}, {!r})"
-MB = 1_000_000
 SHOWN = 10_000  # characters of an output that are kept
 
 
@@ -248,8 +247,7 @@ class Court:
 
     def run(self, cell: NotebookNode) -> list[NotebookNode]:
         """Run a cell in the room; an output that says so if the room did not survive."""
-        tags = cell.metadata.get("tags", [])
-        answer = cell.metadata.get("nbgrader", {}).get("solution")
+        answer = mark(cell).get("solution")
         if answer:
             name = self.names[cell.id]
             self.namespace[name] = Remote(self, name, cell.id)
@@ -261,8 +259,7 @@ class Court:
                 self.guilty[cell.id] = str(end)
                 self.ran.append((cell.id, cell.source))
             return [failure("Stopped", f"This cell was stopped: {end}.")]
-        if answer or "given" in tags:
-            self.ran.append((cell.id, cell.source))
+        self.ran.append((cell.id, cell.source))
         return outputs
 
     def judge(self, cell: NotebookNode) -> list[NotebookNode]:
@@ -323,11 +320,11 @@ def judge(job: Job) -> Verdict:
         except UnreadableError as reason:
             notes = [str(reason)]
     code = [c for c in master.cells if c.cell_type == "code"]
-    solved = [c for c in code if c.metadata.get("nbgrader", {}).get("solution")]
+    solved = [c for c in code if mark(c).get("solution")]
     court = Court(job, {c.id: DEFINED.findall(c.source)[-1] for c in solved})
     for cell in master.cells:
         cell.source = sources.get(cell.id, cell.source)
-        if cell in code and cell.metadata.get("nbgrader", {}).get("grade"):
+        if cell in code and mark(cell).get("grade"):
             cell.outputs = [failure("AssertionError", "✗ there was nothing to grade")]
     if sources:
         hear(court, master)
@@ -342,15 +339,12 @@ def hear(court: Court, master: NotebookNode) -> None:
         for cell in master.cells:
             if cell.cell_type != "code":
                 continue
-            mark, given = (
-                cell.metadata.get("nbgrader", {}),
-                "given" in cell.metadata.get("tags", []),
-            )
+            given = "given" in cell.metadata.get("tags", [])
             if given:
                 court.give(cell)
-            if mark.get("grade"):
+            if mark(cell).get("grade"):
                 cell.outputs = court.judge(cell)
-            elif given or mark.get("solution"):
+            elif given or mark(cell).get("solution"):
                 cell.outputs = court.run(cell)
             else:
                 continue  # a figure, or another cell that no test needs

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader
 from nbformat import NotebookNode
 
 from course_utils.execute import write
+from course_utils.grading.collect import mark
 from course_utils.grading.gradebook import Grade, Record
 
 TITLE = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
@@ -45,18 +46,17 @@ def _tasks(notebook: NotebookNode, grade: Grade) -> list[dict]:
     tasks: list[dict] = []
     for cell in notebook.cells:
         heading = TITLE.search(cell.source) if cell.cell_type == "markdown" else None
-        mark = cell.metadata.get("nbgrader", {})
-        if heading and not mark.get("solution"):
+        if heading and not mark(cell).get("solution"):
             parts = {"tests": [], "answers": [], "got": 0, "most": 0}
             tasks.append({"title": heading[1], "id": cell.id, **parts})
         elif tasks:
-            _enter(tasks[-1], cell, mark, grade)
+            _enter(tasks[-1], cell, grade)
     return tasks
 
 
-def _enter(task: dict, cell: NotebookNode, mark: dict, grade: Grade) -> None:
+def _enter(task: dict, cell: NotebookNode, grade: Grade) -> None:
     """Put what a student should see of a cell into its task."""
-    if mark.get("grade"):
+    if mark(cell).get("grade"):
         got, most = grade.cells[cell.id]
         task["got"] = None if got is None or task["got"] is None else task["got"] + got
         task["most"] += most
@@ -64,7 +64,7 @@ def _enter(task: dict, cell: NotebookNode, mark: dict, grade: Grade) -> None:
             kind = KINDS.get(cell.id.rpartition("-")[2], "a test")
             said = _said(cell)
             task["tests"].append({"kind": kind, "got": got, "most": most, "said": said})
-    if mark.get("solution"):
+    if mark(cell).get("solution"):
         comment = grade.comments.get(cell.id, "")
         errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
         said = [f"{o.ename}: {o.evalue}" for o in errors]

@@ -20,6 +20,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.execute import NOTEBOOKS, write
+from course_utils.grading.collect import mark
 
 HOMEWORK = NOTEBOOKS / "homework"
 DEFAULT = Path("build") / "homework"
@@ -97,8 +98,8 @@ def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
     text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:seen.png)"
     below = new_markdown_cell(text, id=f"{cell.id}-expected")
     below.attachments = {"seen.png": {"image/png": output.data["image/png"]}}
-    mark = {"grade": False, "locked": True, "solution": False, "task": False}
-    below.metadata.nbgrader = {**mark, "grade_id": below.id, "schema_version": 3}
+    plain = {"grade": False, "locked": True, "solution": False, "task": False}
+    below.metadata.nbgrader = {**plain, "grade_id": below.id, "schema_version": 3}
     return below
 
 
@@ -142,7 +143,7 @@ def master(course: Path, homework: str) -> NotebookNode:
             f" {course}`, or name another folder with --course."
         )
     notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
-    tests = {c.id: c.source for c in source.cells if c.metadata.get("nbgrader", {}).get("grade")}
+    tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
     for cell in notebook.cells:
         if cell.cell_type == "code" and cell.id in tests:
             cell.source = tests[cell.id]
