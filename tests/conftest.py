@@ -1,8 +1,11 @@
 """What several tests share: notebooks made on the spot, and no network."""
 
 import ipaddress
+import os
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -40,6 +43,28 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(release, "HOMEWORK", base / "homework")
         release.renew(base / "course")
     return base / "course"
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
+    """The address of a Dask scheduler on this machine and its two workers; the log is in log."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}"]
+    worker += ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+    beside = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with (tmp_path / "log").open("a") as log:
+        commands = [[*dask, "--port", str(port), "--no-dashboard"], worker, worker]
+        started = [
+            subprocess.Popen(c, cwd=tmp_path, stdout=log, stderr=log, env=beside) for c in commands
+        ]
+    try:
+        yield f"tcp://127.0.0.1:{port}", started[1:]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ The homework is tests/homework/tiny.py: two tasks of three points each for tests
 answer of two. In most kinds task 1 holds the trouble and task 2 is right, which earns 3.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -34,8 +35,9 @@ from nbformat.v4 import new_code_cell
 if sys.platform != "linux":
     pytest.skip("the sandbox needs Linux", allow_module_level=True)
 
-from course_utils.grading import cluster, release, sandbox
+from course_utils.grading import processes, release, sandbox
 from course_utils.grading.__main__ import main
+from course_utils.grading.judge import judge
 
 HERE = Path(__file__).parent
 
@@ -438,7 +440,7 @@ def test_the_last_in_time_counts_and_lateness_is_told(graded):
 
 @needs_sandbox
 def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
-    monkeypatch.setattr(cluster, "in_a_fork", lambda *_: pytest.fail("graded again"))
+    monkeypatch.setattr(processes, "in_a_fork", lambda *_: pytest.fail("graded again"))
     assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 0
     assert {s: row["tests"] for s, row in grades(course).items()} == {
         s: row["tests"] for s, row in graded.items()
@@ -510,7 +512,7 @@ def test_a_killed_worker_costs_nothing(course, tmp_path):
     grader = start(fresh, submitted)
     killed = 0
     deadline = time.monotonic() + 120
-    most = cluster.TRIES - 1  # so that all may hit one submission, which is then still graded
+    most = processes.TRIES - 1  # so that all may hit one submission, which is then still graded
     while killed < most and grader.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
         for process in psutil.Process(grader.pid).children(recursive=True):
@@ -524,6 +526,22 @@ def test_a_killed_worker_costs_nothing(course, tmp_path):
     assert killed
     found = grades(fresh)
     assert [found[f"student-{n:03d}"]["tests"] for n in range(6)] == [right(n) for n in range(6)]
+
+
+@needs_sandbox
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_kernel_that_does_not_start_is_no_fault_of_the_student(course, tmp_path, monkeypatch):
+    fresh, submitted = a_class(course, tmp_path, 1)
+    command = ["hw1", str(submitted), "--course", str(fresh), *BOUNDS]
+    with monkeypatch.context() as patch:
+        broken = sandbox.spec(sandbox.NAME) | {"argv": ["false", "{connection_file}"]}
+        patch.setattr(sandbox, "spec", lambda _: broken)
+        patch.setattr(processes, "in_a_fork", lambda load, _: judge(load()))
+        assert main(command) == 1
+        gc.collect()  # jupyter_client leaves open sockets of a kernel that never answered
+    assert "could not be graded: its kernel did not start" in grades(fresh)["student-000"]["note"]
+    assert main(command) == 0
+    assert grades(fresh)["student-000"]["tests"] == right(0)
 
 
 @needs_sandbox

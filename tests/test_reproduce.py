@@ -1,10 +1,14 @@
 """Full-size runs: stored seed by seed, gone on with, never half written."""
 
 import json
+import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+import toy_run
 
 from course_utils import reproduce
 from course_utils.built import ista
@@ -59,11 +63,71 @@ def test_parts_have_seeds_of_their_own_and_share_a_file(tmp_path):
     reproduce.reproduce("toy", parts, {}, tmp_path, most=1)
     reproduce.reproduce("toy", parts, {}, tmp_path)
     held = stored(tmp_path)
-    assert held["done"] == {"first": 1, "second": 2}
+    assert held["done"] == {"first": [0], "second": [0, 1]}
     assert held["settings"]["seeds"] == [0, 1]
     assert held["figures"]["error"]["values"] == [0.5]
     assert held["figures"]["share"]["values"] == [10, 11]
     assert set(np.load(tmp_path / "toy.npz")) == {"Wd", "S"}
+
+
+def test_seeds_that_end_in_any_order_are_stored_in_theirs(tmp_path):
+    def backwards(tasks):
+        for name, task in reversed(list(tasks)):
+            yield name, task()
+            assert stored(tmp_path)["done"]["all"][-1] == 2
+
+    reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, ran=backwards)
+    assert stored(tmp_path)["done"] == {"all": [0, 1, 2]}
+    assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
+    assert np.load(tmp_path / "toy.npz")["Wd"].tolist() == [[0, 0], [0, 0]]
+
+
+def test_on_a_cluster_a_seed_that_fails_is_named_and_costs_no_other(tmp_path):
+    def some(tasks):
+        for (key, seed), task in tasks:
+            yield (key, seed), ValueError("too steep") if seed == 1 else task()
+
+    with pytest.raises(RuntimeError, match=r"1 seeds failed\nall, seed 1: ValueError.*too steep"):
+        reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, ran=some)
+    assert stored(tmp_path)["done"] == {"all": [0, 2]}
+    reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path)
+    assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
+
+
+def test_two_workers_of_dask_one_killed_run_every_seed_once(tmp_path, two_workers):
+    address, workers = two_workers
+    (tmp_path / "results").mkdir()
+    parts = {"all": Part(partial(toy_run.slow_seed, str(tmp_path / "begun")), 6)}
+    ran = partial(reproduce.on_cluster, address)
+    killer = threading.Thread(target=_kill_once, args=(workers[0], tmp_path / "results/toy.json"))
+    killer.start()
+    reproduce.reproduce("toy", parts, {}, tmp_path / "results", ran=ran)
+    killer.join()
+    held = stored(tmp_path / "results")
+    assert held["done"] == {"all": [0, 1, 2, 3, 4, 5]}
+    assert held["figures"]["error"]["values"] == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    begun = (tmp_path / "begun").read_text().split()
+    assert len(begun) > 6, "the killed worker's seed begins anew"
+
+
+def _kill_once(worker, stored):
+    """Kill a worker when the first seed is stored and it is at work on another."""
+    deadline = time.monotonic() + 100
+    while not stored.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    worker.kill()
+
+
+def test_a_cluster_that_does_not_answer_gets_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("course_utils.reproduce.__main__.shared", lambda _: tmp_path)
+    monkeypatch.setattr("distributed.Client.__init__", _no_answer)
+    assert main(["ista", "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err == "no answer\n"
+
+
+def _no_answer(*_, **__):
+    raise OSError("no answer")
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
@@ -85,9 +149,10 @@ def test_what_is_stored_has_one_value_per_seed_and_the_settings_of_the_code(name
     held = results(name)
     assert held["name"] == name
     assert {**held["settings"], "seeds": None} == {**RUNS[name][1], "seeds": None}
+    counts = [len(seeds) for seeds in held["done"].values()]
     for figure in held["figures"].values():
-        assert len(figure["values"]) == len(figure["seconds"]) in held["done"].values()
-    assert held["done"] == {key: part.seeds for key, part in RUNS[name][0].items()}
+        assert len(figure["values"]) == len(figure["seconds"]) in counts
+    assert held["done"] == {key: list(range(part.seeds)) for key, part in RUNS[name][0].items()}
 
 
 def test_the_stored_filters_are_unit_columns_and_code_as_well_as_was_noted():

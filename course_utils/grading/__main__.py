@@ -18,7 +18,7 @@ from statistics import median
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.grading import cluster, gradebook, pages, sandbox
+from course_utils.grading import gradebook, pages, processes, sandbox
 from course_utils.grading.collect import Submission, submissions
 from course_utils.grading.gradebook import Book, Record, autograded, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
@@ -99,9 +99,9 @@ def grade(wanted: argparse.Namespace) -> int:
             todo[student] = lambda submission=submission: job(submission)
     print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
     if wanted.scheduler:
-        outcomes = cluster.on_cluster(todo, wanted.scheduler)
+        outcomes = processes.on_cluster(todo, wanted.scheduler)
     else:
-        outcomes = cluster.here(todo, wanted.workers)
+        outcomes = processes.here(todo, wanted.workers)
     lost = []
     for student, outcome in progress(outcomes, len(todo)):
         submission = found[student]

@@ -69,6 +69,10 @@ class Ended(Exception):  # noqa: N818 - the word for it
     """The student's kernel is gone; the text says why."""
 
 
+class StartError(Ended):
+    """The student's kernel did not start: no fault of the submission."""
+
+
 class Talker(NotebookClient):
     """A notebook client that ends a kernel which talks without end."""
 
@@ -115,7 +119,7 @@ class Room:
         try:
             self.stack.enter_context(self.client.setup_kernel())
         except RuntimeError as error:
-            raise Ended(f"the kernel did not start: {error}") from error
+            raise StartError(f"its kernel did not start: {error}") from error
 
     def seconds(self) -> float:
         """Return how long the next cell or call may take; Ended if no time is left."""
@@ -220,14 +224,21 @@ class Court:
         self.job, self.names = job, names  # the function of each answer, by the cell's id
         self.deadline = time.monotonic() + job.limits.total
         self.room: Room | None = None
+        self.locked: StartError | None = None  # why there is no room
         self.ran: list[tuple[str, str]] = []  # id and source of what the room has run
         self.guilty: dict[str, str] = {}  # answers that ended a room, and how
         self.namespace: dict = {"__name__": "homework"}
 
     def enter(self) -> Room:
         """Return the student's room, made anew, without the guilty answers, if it is gone."""
+        if self.locked:
+            raise self.locked
         if self.room is None:
-            self.room = Room(self.job.limits, self.job.sandboxed, self.deadline)
+            try:
+                self.room = Room(self.job.limits, self.job.sandboxed, self.deadline)
+            except StartError as error:
+                self.locked = error
+                raise
             for ident, source in self.ran:
                 self.room.run(self.without_guilt(ident, source))
         return self.room
@@ -308,7 +319,8 @@ def failure(name: str, text: str) -> NotebookNode:
 def judge(job: Job) -> Verdict:
     """Grade one submission: the master with its answers, run and judged.
 
-    Whatever the submission is, there is a verdict: what cannot be read has no answers.
+    Whatever the submission is, there is a verdict: what cannot be read has no answers. Only a
+    kernel that does not start is this machine's fault: StartError.
     """
     start = time.monotonic()
     torch.set_num_threads(1)
@@ -328,6 +340,8 @@ def judge(job: Job) -> Verdict:
             cell.outputs = [failure("AssertionError", "✗ there was nothing to grade")]
     if sources:
         hear(court, master)
+    if court.locked:
+        raise court.locked
     notes += [f"{ident}: stopped, {reason}." for ident, reason in court.guilty.items()]
     return Verdict(nbformat.writes(master), notes, time.monotonic() - start)
 

@@ -10,14 +10,19 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from course_utils import cluster
+from course_utils.cluster import Task
 
 Outcome = tuple[dict[str, float], dict[str, Tensor]]  # figures and weights of one seed
 
@@ -29,45 +34,103 @@ class Part(NamedTuple):
     seeds: int
 
 
+class Measured(NamedTuple):
+    """What came of one seed of a part, in how many seconds, on what machine."""
+
+    figures: dict[str, float]
+    weights: dict[str, Tensor]
+    seconds: float
+    machine: dict[str, str | int]
+
+
+Runner = Callable[[Iterator[Task]], Iterable[tuple[tuple[str, int], Measured | Exception]]]
+
+
+def here(tasks: Iterator[Task]) -> Iterator[tuple[tuple[str, int], Measured]]:
+    """Run one task after the other on this machine; the first that fails ends it."""
+    for name, task in tasks:
+        yield name, task()
+
+
+def on_cluster(
+    address: str, tasks: Iterator[Task]
+) -> Iterator[tuple[tuple[str, int], Measured | Exception]]:
+    """Run tasks on the workers of the Dask scheduler at `address`, several at a time.
+
+    A worker needs this course and its data. Raises OSError if the scheduler does not answer.
+    """
+    for name, future in cluster.on_cluster(tasks, address):
+        yield name, cluster.outcome(future)
+
+
 def reproduce(
-    name: str, parts: dict[str, Part], settings: dict, folder: Path, most: int | None = None
+    name: str,
+    parts: dict[str, Part],
+    settings: dict,
+    folder: Path,
+    most: int | None = None,
+    ran: Runner = here,
 ) -> None:
     """Run what folder/NAME.json does not hold yet, of all parts, seed 0 first; store each.
 
-    At most `most` seeds of each part. Other settings than those stored begin anew. The weights are
-    those of seed 0.
+    At most `most` seeds of each part, where `ran` runs them. Other settings than those stored begin
+    anew. The weights are those of seed 0. Seeds that fail are named when all others are stored:
+    RuntimeError.
     """
     path = folder / f"{name}.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     if stored is None or {**stored["settings"], "seeds": None} != {**settings, "seeds": None}:
         stored = {"settings": {**settings, "seeds": []}, "done": {}, "figures": {}}
         path.with_suffix(".npz").unlink(missing_ok=True)
+    failed = []
+    for (key, seed), measured in ran(_missing(name, parts, stored["done"], most)):
+        if isinstance(measured, Exception):
+            failed.append(f"{key}, seed {seed}: {measured!r}")
+            continue
+        _note(stored, key, seed, measured)
+        if seed == 0 and measured.weights:
+            _add_weights(path.with_suffix(".npz"), measured.weights)
+        header = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
+        header |= {"commit": _commit(), "date": date.today().isoformat()}
+        header |= {"machine": measured.machine}
+        text = json.dumps({**stored, **header}, indent=1, ensure_ascii=False) + "\n"
+        _replace(path, lambda file, text=text: file.write(text.encode()))
+    if failed:
+        raise RuntimeError("\n".join([f"{name}: {len(failed)} seeds failed", *failed]))
+    counts = {key: len(seeds) for key, seeds in stored["done"].items()}
+    print(f"{name}: {counts} seeds are stored in {path.name}")
+
+
+def _missing(
+    name: str, parts: dict[str, Part], done: dict[str, list[int]], most: int | None
+) -> Iterator[Task]:
+    """Yield part and seed, and how to measure it, of all that is not done; seed 0 first."""
     counts = {key: min(part.seeds, most or part.seeds) for key, part in parts.items()}
+    held = {key: list(seeds) for key, seeds in done.items()}
     for seed in range(max(counts.values())):
         for key, (run, _) in parts.items():
-            if seed >= counts[key] or stored["done"].get(key, 0) > seed:
-                continue
-            print(f"{name} {key}: seed {seed} of {counts[key]}", flush=True)
-            start = time.monotonic()
-            figures, weights = run(seed)
-            _note(stored, key, seed, figures, round(time.monotonic() - start, 1))
-            if seed == 0 and weights:
-                _add_weights(path.with_suffix(".npz"), weights)
-            header = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
-            header |= {"commit": _commit(), "date": date.today().isoformat(), "machine": _machine()}
-            text = json.dumps({**stored, **header}, indent=1, ensure_ascii=False) + "\n"
-            _replace(path, lambda file, text=text: file.write(text.encode()))
-    print(f"{name}: {dict(stored['done'])} seeds are stored in {path.name}")
+            if seed < counts[key] and seed not in held.get(key, []):
+                print(f"{name} {key}: seed {seed} of {counts[key]}", flush=True)
+                yield (key, seed), partial(_measured, run, seed)
 
 
-def _note(stored: dict, key: str, seed: int, figures: dict[str, float], seconds: float) -> None:
-    """Add the figures of one seed of a part to what is stored."""
-    stored["done"][key] = seed + 1
-    stored["settings"]["seeds"] = list(range(max(stored["done"].values())))
-    for name, value in figures.items():
+def _measured(run: Callable[[int], Outcome], seed: int) -> Measured:
+    """Run a seed where this is called; its figures, weights, seconds and machine."""
+    start = time.monotonic()
+    figures, weights = run(seed)
+    return Measured(figures, weights, round(time.monotonic() - start, 1), _machine())
+
+
+def _note(stored: dict, key: str, seed: int, measured: Measured) -> None:
+    """Put the figures of one seed of a part in its place among those stored."""
+    seeds = stored["done"].setdefault(key, [])
+    place = bisect(seeds, seed)
+    seeds.insert(place, seed)
+    stored["settings"]["seeds"] = sorted(set().union(*stored["done"].values()))
+    for name, value in measured.figures.items():
         figure = stored["figures"].setdefault(name, {"values": [], "seconds": []})
-        figure["values"].append(_rounded(value))
-        figure["seconds"].append(seconds)
+        figure["values"].insert(place, _rounded(value))
+        figure["seconds"].insert(place, measured.seconds)
 
 
 def _rounded(value: float) -> float | int | None:

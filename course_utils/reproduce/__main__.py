@@ -10,10 +10,12 @@ from course_utils.reproduce import (
     __doc__,
     drsae,
     groups,
+    here,
     ista,
     lista,
     local,
     noise,
+    on_cluster,
     reproduce,
 )
 
@@ -96,15 +98,23 @@ RUNS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the command line asks for; 0 when all of its seeds are stored."""
+    """Run what the command line asks for; 0 when its seeds are stored; 2, and why, if not."""
     parser = argparse.ArgumentParser(prog="python -m course_utils.reproduce", description=__doc__)
     parser.add_argument("name", choices=RUNS, help="which full-size run")
     parser.add_argument("--seeds", type=int, help="at most so many seeds, counted from 0")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster")
     options = parser.parse_args(arguments)
     if options.seeds is not None and options.seeds < 1:
         parser.error(f"--seeds must be 1 or more, not {options.seeds}")
     parts, settings = RUNS[options.name]
-    reproduce(options.name, parts, settings, shared("results"), options.seeds)
+    ran = partial(on_cluster, options.scheduler) if options.scheduler else here
+    try:
+        reproduce(options.name, parts, settings, shared("results"), options.seeds, ran)
+    except (OSError, RuntimeError) as stopped:
+        if not options.scheduler:
+            raise
+        print(stopped, file=sys.stderr)
+        return 2
     return 0
 
 

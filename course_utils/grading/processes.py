@@ -11,10 +11,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
+from course_utils import cluster
 from course_utils.grading.judge import Job, Verdict, judge
 
 TRIES = 3  # for a submission whose process is killed
@@ -53,15 +55,9 @@ def here(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, Outcome]
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
-                yield from ((running.pop(future), outcome(future)) for future in done)
+                yield from ((running.pop(future), cluster.outcome(future)) for future in done)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def outcome(future) -> Outcome:
-    """Return a future's result, or the exception in its place."""
-    error = future.exception()
-    return future.result() if error is None else error
 
 
 def in_a_fork(load: Loaded, context) -> Verdict:
@@ -106,32 +102,15 @@ def _unless_error(result: Outcome) -> Verdict:
 
 def on_cluster(loads: dict[str, Loaded], address: str) -> Iterator[tuple[str, Outcome]]:
     """Like `here`, on the workers of a Dask scheduler; OSError if it does not answer."""
-    from distributed import Client, as_completed
-
-    with Client(address, timeout=20) as client:
-        threads = sum(client.nthreads().values())
-        if not threads:
-            raise OSError(f"the scheduler at {address} has no workers: start `dask worker` first")
-        waiting = iter(loads.items())
-        names = {}
-        queue = as_completed()
-
-        def give(count: int) -> None:
-            for name, load in islice(waiting, count):
-                future = client.submit(in_a_subprocess, load(), pure=False, retries=TRIES)
-                names[future.key] = name
-                queue.add(future)
-
-        give(3 * threads)
-        for future in queue:
-            yield names.pop(future.key), outcome(future)
-            give(1)
+    tasks = ((name, partial(in_a_subprocess, load())) for name, load in loads.items())
+    for name, future in cluster.on_cluster(tasks, address, TRIES):
+        yield name, cluster.outcome(future)
 
 
 def in_a_subprocess(job: Job) -> Verdict:
     """Judge a submission in a fresh Python: workers of Dask may not fork."""
     with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as scratch:
-        command = [sys.executable, "-m", "course_utils.grading.cluster", scratch]
+        command = [sys.executable, "-m", "course_utils.grading.processes", scratch]
         run = subprocess.run(
             command,
             check=False,
