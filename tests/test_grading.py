@@ -536,7 +536,7 @@ def test_a_kernel_that_does_not_start_is_no_fault_of_the_student(course, tmp_pat
     with monkeypatch.context() as patch:
         broken = sandbox.spec(sandbox.NAME) | {"argv": ["false", "{connection_file}"]}
         patch.setattr(sandbox, "spec", lambda _: broken)
-        patch.setattr(processes, "in_a_fork", lambda load, _: judge(load()))
+        patch.setattr(processes, "in_a_fork", lambda load: judge(load()))
         assert main(command) == 1
         gc.collect()  # jupyter_client leaves open sockets of a kernel that never answered
     assert "could not be graded: its kernel did not start" in grades(fresh)["student-000"]["note"]

@@ -4,16 +4,12 @@ A process that is killed, here or with a whole machine, costs no more than its s
 the submission is given out again, and what came of it is taken once.
 """
 
-import contextlib
-import pickle
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
 
 from course_utils import cluster
@@ -44,14 +40,12 @@ def here(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, Outcome]
         loads: by name, a function that reads a submission; called when its turn has come.
         workers: how many are judged at a time.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     with ThreadPoolExecutor(workers) as pool:
         waiting, running = iter(loads.items()), {}
         try:
             while True:
                 for name, load in islice(waiting, 2 * workers - len(running)):
-                    running[pool.submit(in_a_fork, load, context)] = name
+                    running[pool.submit(in_a_fork, load)] = name
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -60,8 +54,10 @@ def here(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, Outcome]
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_a_fork(load: Loaded, context) -> Verdict:
+def in_a_fork(load: Loaded) -> Verdict:
     """Judge a submission in a fresh process; LostError if it is killed every time."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     job = load()
     for _ in range(TRIES):
         mine, theirs = context.Pipe(duplex=False)
@@ -102,35 +98,12 @@ def _unless_error(result: Outcome) -> Verdict:
 
 def on_cluster(loads: dict[str, Loaded], address: str) -> Iterator[tuple[str, Outcome]]:
     """Like `here`, on the workers of a Dask scheduler; OSError if it does not answer."""
-    tasks = ((name, partial(in_a_subprocess, load())) for name, load in loads.items())
+    tasks = ((name, partial(on_a_worker, load())) for name, load in loads.items())
     for name, future in cluster.on_cluster(tasks, address, TRIES):
         yield name, cluster.outcome(future)
 
 
-def in_a_subprocess(job: Job) -> Verdict:
-    """Judge a submission in a fresh Python: workers of Dask may not fork."""
-    with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as scratch:
-        command = [sys.executable, "-m", "course_utils.grading.processes", scratch]
-        run = subprocess.run(
-            command,
-            check=False,
-            input=pickle.dumps(job),
-            capture_output=True,
-            timeout=job.limits.total + SPARE,
-        )
-    if run.returncode:
-        raise LostError(f"the process that judged it ended with {run.returncode}")
-    return _unless_error(pickle.loads(run.stdout))
-
-
-def main(scratch: str) -> None:
-    """Read a job from the standard input, write what came of it to the standard output."""
-    tempfile.tempdir = scratch
-    job = pickle.load(sys.stdin.buffer)
-    with contextlib.redirect_stdout(sys.stderr):
-        result = _guarded(job)
-    sys.stdout.buffer.write(pickle.dumps(result))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def on_a_worker(job: Job) -> Verdict:
+    """Judge a submission in a fresh process of a worker of Dask."""
+    current_process().daemon = False  # what Dask's nanny starts is one, and may have no children
+    return in_a_fork(lambda: job)
