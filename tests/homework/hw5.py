@@ -87,6 +87,14 @@ def gathered(slopes, period, rule, mean=False):
     return out / copies.clamp(min=1) if mean else out
 
 
+def fold_once(slopes, period):
+    """Plain += at numbers that repeat: each is written once."""
+    i = torch.arange(isqrt(slopes.shape[1])) % period
+    out = slopes.new_zeros(len(slopes), period**2)
+    out[:, (i[:, None] * period + i).flatten()] += slopes
+    return out
+
+
 def fold_as(rule, mean=False):
     return lambda slopes, p: gathered(slopes, p, lambda i, j, side: rule(i, j, side, p), mean)
 
@@ -327,6 +335,7 @@ PLANTED = {
         "only the first copy": fold_as(
             lambda i, j, side, p: unit(i, j, side, p) if i < p and j < p else None
         ),
+        "only the last copy": fold_once,
         "numbered along the whole sheet": fold_as(lambda i, j, side, p: (i * side + j) % p**2),
         "cut off at the edge are left out": fold_as(
             lambda i, j, side, p: unit(i, j, side, p) if max(i, j) < side // p * p else None
@@ -368,6 +377,7 @@ PLANTED = {
         "paired with itself": lambda theta: ratio(theta, same=1),
         "only neighbours across": lambda theta: ratio(theta, axes=(2,)),
         "only neighbours below": lambda theta: ratio(theta, axes=(1,)),
+        "each pair is there twice": lambda theta: ratio(theta) / 2,
         "upside down": lambda theta: 1 / ratio(theta),
         "diagonal": lambda theta: ratio(theta, corners=True),
     },
