@@ -52,7 +52,12 @@ def known(
         cases: the inputs, a tuple of arguments each.
         results: the right result of each case, as nested lists with seven digits.
         mistakes: by message, the results of that mistake, one for each case.
+
+    Raises ValueError if there is not one result for each case.
     """
+    for message, values in [("the right answer", results), *mistakes.items()]:
+        if len(values) != len(cases):
+            raise ValueError(f"{len(values)} results for {len(cases)} cases: {message}")
 
     def recorded(values: Sequence) -> Function:
         return lambda number, *_: torch.tensor(values[number])

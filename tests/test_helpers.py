@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course_utils import plots
-from course_utils.checks import claim, exercise
+from course_utils.checks import claim, exercise, known
 from course_utils.training import fit, minibatches
 
 
@@ -137,3 +137,9 @@ def test_fit_stops_at_the_first_figure_that_is_not_finite():
 def test_a_spread_names_median_lowest_and_highest():
     assert plots.spread([3.14, -1.0, 2.0]) == "2.0 (-1.0 to 3.1)"
     assert plots.spread([4, 3, 3, 4], digits=0) == "4 (3 to 4)"
+
+
+def test_known_results_have_to_be_there_for_each_case():
+    cases = [(torch.ones(1),), (torch.zeros(1),)]
+    with pytest.raises(ValueError, match="1 results for 2 cases: forgot"):
+        known(lambda x: x, cases, [[1.0], [0.0]], {"forgot": [[2.0]]})

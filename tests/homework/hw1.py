@@ -374,7 +374,7 @@ RIGHT = {
 PLANTED = {
     "task1": {
         "‖Wd_j‖² is missing": lambda *a: one_with(*a, by=1.0),
-        "λ is too large": lambda z, x, Wd, lmbd, j: one_with(
+        "λ was not divided": lambda z, x, Wd, lmbd, j: one_with(
             z, x, Wd, lmbd * (Wd[:, j] @ Wd[:, j]), j
         ),
         "the share of filter j is missing": lambda *a: one_with(*a, own=0.0),
@@ -416,7 +416,7 @@ PLANTED = {
         "‖Wd_j‖² is missing": lambda *a: sweep_with(*a, by=1.0),
         "the old share of filter j": lambda *a: sweep_with(*a, own=0.0),
         "changed its inputs in place": sweep_in_place,
-        "λ is too large": sweep_divided_first,
+        "λ was not divided": sweep_divided_first,
         "coordinates at zero were left out": lambda *a: sweep_with(*a, only_active=True),
         "more than one sweep": lambda z, *a: sweep_with(sweep_with(z, *a), *a),
     },

@@ -503,6 +503,13 @@ def charged(steps, layers, measure=score):
     return wrong
 
 
+def first_layer_paid_twice(x, best, We, S, theta, budget, kind):
+    m, n = We.shape
+    if kind == "layers" and budget < n * m + m * m:
+        return score(torch.zeros_like(best), best)
+    return at_cost(x, best, We, S, theta, budget - (m * m if kind == "layers" else 0), kind)
+
+
 def right_steps(budget, n, m):
     return (budget - n * m) // m
 
@@ -582,7 +589,7 @@ PLANTED = {
         "all inputs": mistaken(all_rows=True),
     },
     "task6": {
-        "first layer has no product with S": charged(right_steps, lambda B, n, m: B // m**2 - 2),
+        "first layer has no product with S": first_layer_paid_twice,
         "We x costs n m": charged(lambda B, n, m: B // m, lambda B, n, m: B // m**2),
         "one column of S": charged(lambda B, n, m: (B - n * m) // m**2, right_layers),
         "less than We x": broke,

@@ -311,6 +311,7 @@ PLANTED = {
             lambda v, w, p: 0 if on_line(v, w) else len(set(v) - set(w))
         ),
         "descendants still pay": tree_by_price(lambda v, w, p: 0 if w[0] in v else apart(v, w)),
+        "one edge too few": tree_by_price(lambda v, w, p: 0 if on_line(v, w) else apart(v, w) - 1),
         "the units on the way are counted": tree_by_price(
             lambda v, w, p: 0 if on_line(v, w) else apart(v, w) + 1
         ),
