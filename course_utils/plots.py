@@ -6,14 +6,20 @@ that what a figure shows is verified like everything else.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
+from io import BytesIO
 from statistics import median
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.core.pylabtools import print_figure
 from IPython.display import Markdown, display
+from ipywidgets import HTML, ValueWidget, VBox
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from tabulate import tabulate
 from torch import Tensor
 from torch.nn.functional import pad
@@ -56,6 +62,46 @@ def show(fig: Figure, alt: str) -> None:
     plt.close(fig)
     data = {"image/png": png, "text/plain": alt}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def sliders(draw: Callable[..., tuple[Figure, str]], **controls: ValueWidget) -> None:
+    """Display controls, and beneath them the figure that draw makes of their values.
+
+    The first figure is laid out; those that follow keep its layout, so that nothing jumps, and
+    take a fraction of its time.
+
+    Args:
+        draw: returns a figure, and the sentence that says what it shows.
+        controls: sliders, by the name of draw's argument.
+    """
+    shown, places = HTML(), []
+
+    def redraw(_: object = None) -> None:
+        fig, alt = draw(**{name: control.value for name, control in controls.items()})
+        if not places:
+            fig.draw_without_rendering()
+            places.extend(ax.get_position(original=True) for ax in fig.axes)
+        fig.set_layout_engine("none")
+        for ax, place in zip(fig.axes, places, strict=True):
+            ax.set_position(place)
+        text, png = escape(alt), b64encode(_png(fig)).decode()
+        plt.close(fig)
+        shown.value = f'<img alt="{text}" src="data:image/png;base64,{png}"><p>{text}</p>'
+
+    redraw()
+    for name, control in controls.items():
+        control.description = control.description or name
+        control.observe(redraw, "value")
+    display(VBox([*controls.values(), shown], _dom_classes=["course-sliders"]))
+
+
+def _png(fig: Figure) -> bytes:
+    """Return fig as it stands, drawn once: a third of the time that print_figure takes."""
+    fig.set_dpi(90)
+    canvas, file = FigureCanvasAgg(fig), BytesIO()
+    canvas.draw()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "png")
+    return file.getvalue()
 
 
 def picture(ax: Axes, x: Tensor, shape: tuple[int, int], title: str = "") -> None:
@@ -107,5 +153,5 @@ def table(headers: Sequence[str], rows: Sequence[Sequence]) -> None:
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
     """Return the median of values over seeds and their range: "2.0 (1.5 to 3.1)"."""
-    low, middle, high = (f"{f(values):.{digits}f}" for f in (min, median, max))
+    low, middle, high = (f"{f(values):z.{digits}f}" for f in (min, median, max))  # z: no "-0"
     return f"{middle} ({low} to {high})"

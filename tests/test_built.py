@@ -21,7 +21,7 @@ PACKAGE = ROOT / "course_utils"
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BUILT = sorted(file for file in (PACKAGE / "built").glob("*.py") if file.name != "__init__.py")
 HELPERS = [PACKAGE / f"{name}.py" for name in ("data", "training", "plots", "checks")]
-ABOVE_BUILT = {"plots", "doctor", "student", "grading", "reproduce"}
+ABOVE_BUILT = {"plots", "doctor", "student", "grading", "publish", "reproduce"}
 
 
 def exported(chapters: list[Path], folder: Path) -> dict[str, bytes]:

@@ -36,7 +36,7 @@ LINK = re.compile(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|\b(?:href|src)=\"([^\"]+)\
 ANCHOR = re.compile(r"\b(?:id|name)=\"([^\"]+)\"")
 OUTSIDE = re.compile(r"^(?:[a-z]+:|//)", re.IGNORECASE)
 MACHINE = re.compile(r"(?:^|[\s\"'(=:])/(?:home|Users|root|tmp|work|mnt|var|opt)/|\b[A-Z]:\\\w+\\")
-INTERACT = re.compile(r"\binteract(?:ive|ive_output|_manual)?\(")
+INTERACT = re.compile(r"\binteract(?:ive|ive_output|_manual)?\(|\bplots\.sliders\(")
 UNWANTED = {"nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution"}
 SLIDES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 

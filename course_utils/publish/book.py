@@ -1,0 +1,255 @@
+"""The notebooks as a book: `python3 course.py book`, a static site in build/book/html.
+
+Sphinx and MyST-NB build it from the outputs that are stored, which are the ones that the tests
+compare. Before that, chapters get what only a book needs: a box that says what was verified,
+links between chapters and to the bibliography, alternative texts where MyST-NB looks for them.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from codecs import decode
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import latexcodec  # noqa: F401 - brings the codec "ulatex"
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+from pybtex.database import BibliographyData, parse_file
+from sphinx.cmd.build import main as sphinx_build
+
+from course_utils.execute import code_cells
+from course_utils.nbval_plugin import IGNORE
+from course_utils.publish import assets
+from course_utils.publish.slides import DIRECTIVE, NOTEBOOKS, chapters
+
+ROOT = NOTEBOOKS.parent
+PAGES = NOTEBOOKS / "book"
+SITE = Path(__file__).parent / "site"
+VIEW = "application/vnd.jupyter.widget-view+json"
+SECTION = re.compile(r"^## (\d+) · .+$", re.MULTILINE)
+REFERENCE = re.compile(
+    r"\bchapter (\d)(?:, section (\d+)|'s section (\d+))?|\bsection (\d+)\b", re.IGNORECASE
+)
+# Where a reference or a citation is not one: code, maths, links, headings, HTML.
+LITERAL = re.compile(
+    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)|^#+ [^\n]*$|<[a-z/][^>\n]*>",
+    re.MULTILINE | re.DOTALL,
+)
+SHOWN = ("python", "torch", "numpy", "matplotlib", "ipywidgets")
+
+
+def prose(text: str, change: Callable[[str], str]) -> str:
+    """Return text with all that is neither code, maths, link nor heading changed."""
+    parts, end = [], 0
+    for literal in LITERAL.finditer(text):
+        parts += [change(text[end : literal.start()]), literal[0]]
+        end = literal.end()
+    return "".join([*parts, change(text[end:])])
+
+
+def linked(text: str, here: int, sections: dict[int, set[int]]) -> str:
+    """Turn "chapter 4", "chapter 4, section 3" and "section 3" into links.
+
+    Args:
+        text: of a cell.
+        here: the number of its chapter; -1 on a page that is none.
+        sections: the numbered sections of each chapter.
+    """
+
+    def link(found: re.Match) -> str:
+        chapter = int(found[1] or here)
+        section = int(found[2] or found[3] or found[4] or 0)
+        if section and section in sections.get(chapter, ()):
+            return f"[{found[0]}](#chapter-{chapter}-section-{section})"
+        if not section and chapter in sections and chapter != here:
+            return f"[{found[0]}](#chapter-{chapter})"
+        return found[0]
+
+    return prose(text, lambda part: REFERENCE.sub(link, part))
+
+
+def labels(references: BibliographyData) -> dict[str, str]:
+    """Return the keys of the bibliography by the names that texts give: "Gregor & LeCun 2010"."""
+    found: dict[str, str] = {}
+    for key, entry in references.entries.items():
+        people = entry.persons["author"]
+        names = [decode(" ".join([*p.prelast_names, *p.last_names]), "ulatex") for p in people]
+        names = [re.sub(r"[{}]", "", name) for name in names]
+        forms = {names[0]} if len(names) == 1 else {f"{', '.join(names[:-1])} & {names[-1]}"}
+        if len(names) > 2 or "others" in names:
+            forms.add(f"{names[0]} et al.")
+        for form in forms:
+            found.setdefault(f"{form} {entry.fields['year']}", key)
+    return found
+
+
+def cited(text: str, keys: dict[str, str]) -> str:
+    """Turn "Gregor & LeCun 2010" and "Gregor & LeCun (2010)" into citations."""
+    for label, key in sorted(keys.items(), key=lambda item: -len(item[0])):
+        names, year = label.rsplit(" ", 1)
+        inside = partial(re.sub, rf"\b{re.escape(names)} {year}\b", f"{{cite:alp}}`{key}`")
+        outside = partial(re.sub, rf"\b{re.escape(names)} \({year}\)", f"{{cite:t}}`{key}`")
+        text = prose(prose(text, outside), inside)
+    return text
+
+
+def box(notebook: NotebookNode, name: str) -> NotebookNode:
+    """Return the cell that says what of a chapter was verified, and how to run it."""
+    cells = code_cells(notebook)
+    compared = [cell for cell in cells if IGNORE not in cell.metadata.get("tags", [])]
+    outputs = sum(len(cell.outputs) for cell in compared)
+    git = ["git", "-C", str(ROOT), "log", "-1", "--format=%cs", "--", f"notebooks/{name}.ipynb"]
+    stored = subprocess.run(git, check=False, capture_output=True, text=True).stdout.strip()
+    when = f"Stored {stored}. " if stored else ""
+    pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", (ROOT / "constraints.txt").read_text("utf-8")))
+    pins["python"] = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    versions = ", ".join(f"{package} {pins[package]}" for package in SHOWN)
+    return new_markdown_cell(
+        f":::{{admonition}} Verified\n:class: tip\n\n"
+        f"{when}All {len(cells)} code cells run on a fresh kernel; the {outputs} outputs of"
+        f" {len(compared)} of them are [compared](verified.md) with this page by the tests, with"
+        f" {versions}. {{download}}`Download the notebook <{name}.ipynb>`, or open it in"
+        f" JupyterLab: `python3 course.py lab notebooks/{name}.ipynb`\n:::"
+    )
+
+
+def illustrated(cell: NotebookNode) -> None:
+    """Give a figure its alternative text, and a slider a word on why it does not move."""
+    alts = [o.metadata.get("image/png", {}).get("alt") for o in cell.outputs if "data" in o]
+    alts = [alt for alt in alts if alt]
+    if alts:
+        cell.metadata.mystnb = {"image": {"alt": alts[0]}, "figure": {"caption": alts[0]}}
+    if any(VIEW in output.get("data", {}) for output in cell.outputs):
+        cell.outputs = []
+
+
+def still() -> NotebookNode:
+    """Return the cell that stands in a slider's place."""
+    return new_markdown_cell(
+        ":::{note}\nIn JupyterLab there is a slider here. This page does not compute; the figure"
+        " beside this note shows one position of it.\n:::"
+    )
+
+
+def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> NotebookNode:
+    """Return a notebook as a chapter of the book."""
+    number, cells = int(name[:2]), []
+    for cell in map(nbformat.from_dict, notebook.cells):
+        cells.append(cell)
+        if cell.cell_type == "code":
+            slider = any(VIEW in output.get("data", {}) for output in cell.outputs)
+            illustrated(cell)
+            cell.source = DIRECTIVE.sub("", cell.source)
+            cells += [still()] if slider else []
+        else:
+            text = cited(linked(cell.source, number, sections), keys)
+            cell.source = SECTION.sub(rf"(chapter-{number}-section-\g<1>)=\n\g<0>", text)
+    cells[0].source = f"(chapter-{number})=\n{cells[0].source}"
+    book = nbformat.from_dict({**notebook, "cells": [cells[0], box(notebook, name), *cells[1:]]})
+    book.metadata.pop("widgets", None)
+    return book
+
+
+def numbered_sections() -> dict[int, set[int]]:
+    """Return the numbered sections of each chapter."""
+    found = {}
+    for path in chapters():
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        found[int(path.stem[:2])] = {int(number) for number in SECTION.findall(text)}
+    return found
+
+
+def results_page() -> str:
+    """Return the page of results: README's table beside the papers, then every stored run."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = readme[readme.index("| result | here | published |") :].split("\n\n")[0]
+    lines = ["# Results beside the papers", "", table, "", "## Every stored run", ""]
+    lines.append(
+        "Each figure is the median over its seeds, with the lowest and the highest. What the"
+        " names mean stands in the chapter and in the module of `course_utils/reproduce` that"
+        " made them.\n"
+    )
+    for path in sorted((ROOT / "data" / "results").glob("*.json")):
+        held = json.loads(path.read_text("utf-8"))
+        machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
+        lines += [f"### {held['name']}", "", f"`{held['command']}` · {held['date']} · commit"]
+        lines[-1] += f" {held['commit']} · {machine}"
+        lines += ["", "| figure | median | lowest | highest | seeds |", "|---|---|---|---|---|"]
+        for name, figure in held["figures"].items():
+            values = [value for value in figure["values"] if value is not None]
+            spread = [median(values), min(values), max(values)] if values else ["–"] * 3
+            shown = " | ".join(f"{v:.4g}" if values else v for v in spread)
+            lines.append(f"| `{name}` | {shown} | {len(figure['values'])} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+MODULES = {
+    "what the notebooks built": [
+        "built.ista",
+        "built.lista",
+        "built.drsae",
+        "built.groups",
+        "built.local",
+        "built.vae",
+    ],
+    "helpers": ["data", "training", "plots", "checks", "cluster"],
+    "full-size runs": ["reproduce"],
+}
+
+
+def api(folder: Path) -> None:
+    """Write the pages of the API reference, one for each module."""
+    folder.mkdir()
+    lines = ["# API reference", "", "Every function says its shapes, units, errors and source.", ""]
+    for group, modules in MODULES.items():
+        lines += [f"## {group.capitalize()}", "", "```{toctree}", ":maxdepth: 1", "", *modules]
+        lines += ["```", ""]
+        for name in modules:
+            body = f"```{{eval-rst}}\n.. automodule:: course_utils.{name}\n   :members:\n```"
+            (folder / f"{name}.md").write_text(f"# course_utils.{name}\n\n{body}\n", "utf-8")
+    (folder / "index.md").write_text("\n".join(lines), "utf-8")
+
+
+def lay_out(folder: Path) -> None:
+    """Write all that Sphinx builds from into a fresh folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(PAGES, folder)
+    shutil.copy(SITE / "conf.py", folder)
+    (folder / "_static").mkdir()
+    shutil.copy(SITE / "book.css", folder / "_static")
+    assets.put("mathjax", folder / "_static")
+    sections, keys = numbered_sections(), labels(parse_file(PAGES / "references.bib"))
+    for path in chapters():
+        book = chapter(nbformat.read(path, as_version=4), path.stem, sections, keys)
+        nbformat.write(book, folder / path.name)
+    for path in folder.rglob("*.md"):
+        path.write_text(linked(path.read_text("utf-8"), -1, sections), "utf-8")
+    (folder / "results.md").write_text(results_page(), "utf-8")
+    api(folder / "api")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0; 2 and a sentence if something is missing; else Sphinx's own code."""
+    parser = argparse.ArgumentParser(prog="course.py book", description=__doc__)
+    parser.add_argument("--to", type=Path, default=assets.BUILD / "book", metavar="FOLDER")
+    wanted = parser.parse_args(arguments)
+    try:
+        lay_out(wanted.to / "source")
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 2
+    strict = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
+    return sphinx_build([*strict, str(wanted.to / "source"), str(wanted.to / "html")])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Debian's Chromium, driven by Playwright, and what a page must not do."""
+
+import os
+import shutil
+
+import pytest
+from playwright.sync_api import Page
+
+from course_utils.publish import slides
+
+IN_CI = bool(os.environ.get("CI"))
+needs_chromium = pytest.mark.skipif(
+    not any(map(shutil.which, slides.BROWSERS)) and not IN_CI,
+    reason="Chromium is missing: `sudo apt install chromium`, or install Google Chrome",
+)
+
+
+# MathJax draws formulas by the hundred, in one way: they are left out.
+RUN = "options => axe.run({exclude: [['mjx-container']]}, options)"
+
+
+def listen(page: Page) -> list[str]:
+    """A list that grows by each error of the page and each request that leaves the machine."""
+    faults: list[str] = []
+    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("requestfailed", lambda r: faults.append(f"failed: {r.url[:200]}"))
+    page.on("request", lambda r: None if is_here(r.url) else faults.append(f"left: {r.url[:200]}"))
+    return faults
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is on this machine."""
+    here = ("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1", "http://localhost")
+    return url.startswith(here)
+
+
+def axe(page: Page, script: str, rules: dict | None = None) -> list[str]:
+    """The serious and critical faults of accessibility that axe-core finds on a page."""
+    page.evaluate(script)
+    found = page.evaluate(RUN, {"rules": rules or {}, "preload": False})
+    return [
+        f"{fault['id']} ({len(fault['nodes'])}): {fault['nodes'][0]['html'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]

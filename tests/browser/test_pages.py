@@ -1,0 +1,129 @@
+"""Slides and book in a real browser: they load without a network, fit, and can be read by all."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from course_utils.publish import assets, slides
+
+from .chromium import axe, listen, needs_chromium
+
+pytestmark = needs_chromium
+DECKS = [path.stem for path in slides.chapters()]
+SAMPLE = ("index.html", "00_start_here.html", "bibliography.html", "api/checks.html")
+OFF = {"enabled": False}
+LOWEST, RIGHTMOST = 700, 1240  # pixels of a slide of 1280 x 720 that may be used
+GO = """number => {
+  const at = Reveal.getIndices(Reveal.getSlides()[number]);
+  Reveal.slide(at.h, at.v, 99);  // with all its fragments
+}"""
+MEASURE = """() => {
+  const slide = Reveal.getCurrentSlide();
+  let bottom = 0, right = 0, small = 99;
+  for (const e of slide.querySelectorAll("*")) {
+    if (e.closest("aside, mjx-assistive-mml") || (e.closest("svg") && e.tagName != "svg")) continue;
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+    if (!box.width) continue;
+    bottom = Math.max(bottom, box.bottom);
+    right = Math.max(right, box.right);
+    if (style.display != "inline" && e.scrollWidth > e.clientWidth + 1) right = 9999;
+    if (e.innerText) small = Math.min(small, parseFloat(style.fontSize));
+  }
+  const text = slide.cloneNode(true);
+  text.querySelectorAll("aside, pre, svg, table, figure, mjx-container").forEach(e => e.remove());
+  return [bottom, right, small, text.innerText.trim().split(/\\s+/).length];
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with slides.chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def script() -> str:
+    return (assets.installed() / "axe-core" / "axe.min.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    slides.write(slides.chapters(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("book")
+    command = [sys.executable, "-m", "course_utils.publish.book", "--to", str(folder)]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return folder / "html"
+
+
+def shown(chromium, place, **context):
+    page = chromium.new_context(viewport={"width": 1280, "height": 720}, **context).new_page()
+    faults = listen(page)
+    page.goto(place.as_uri())
+    return page, faults
+
+
+@pytest.mark.parametrize("name", DECKS)
+def test_a_deck_fits_its_slides_and_needs_no_network(chromium, decks, script, name):
+    page, faults = shown(chromium, decks / f"{name}.html")
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    count = page.evaluate("Reveal.getTotalSlides()")
+    assert 8 <= count <= 40 if name.startswith("00") else 25 <= count <= 40
+    for number in range(count):
+        page.evaluate(GO, number)
+        bottom, right, small, words = page.evaluate(MEASURE)
+        assert bottom <= LOWEST, f"slide {number + 1} ends at {bottom}"
+        assert right <= RIGHTMOST, f"slide {number + 1} reaches to {right}"
+        assert small >= 14, f"slide {number + 1} has letters of {small} pixels"
+        assert words <= 90, f"slide {number + 1} has {words} words"
+        if number % 6 == 0:  # axe looks at what is shown; it takes a quarter of a second
+            assert not axe(page, script), f"slide {number + 1}"
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    notes = page.evaluate("[...document.querySelectorAll('aside.notes')].map(e => e.innerText)")
+    assert sum(bool(re.search(r"\d+ min(utes)?\b", text)) for text in notes) >= 3
+    assert not faults
+    page.context.close()
+
+
+def test_a_deck_prints_one_page_for_each_slide(chromium, decks):
+    made = slides.printed(chromium, decks / f"{DECKS[0]}.html")
+    page, _ = shown(chromium, decks / f"{DECKS[0]}.html")
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    assert len(re.findall(rb"/Type\s*/Page\b", made.read_bytes())) == page.evaluate(
+        "Reveal.getTotalSlides()"
+    )
+
+
+def test_every_page_of_the_book_loads_alone_and_can_be_read_by_all(chromium, site, script):
+    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    assert len(pages) > 20
+    wrong = []
+    for scheme in ("light", "dark"):
+        for name in pages if scheme == "light" else SAMPLE:
+            page, faults = shown(chromium, site / name, color_scheme=scheme)
+            page.evaluate("window.MathJax ? MathJax.startup.promise.then(() => 0) : 0")
+            # Contrast is slow to measure in a chapter's thousands of words, and all have one style.
+            faults += axe(page, script, {} if name in SAMPLE else {"color-contrast": OFF})
+            if page.locator("img:not([alt]), img[alt='']").count():
+                faults.append("an image without text")
+            if page.locator("h1").count() != 1 and name != "search.html":
+                faults.append("not one title")
+            wrong += [(name, scheme, fault) for fault in faults]
+            page.context.close()
+    assert not wrong
+
+
+def test_search_finds_a_word_without_a_server(chromium, site):
+    page, faults = shown(chromium, site / "index.html")
+    page.goto((site / "search.html").as_uri() + "?q=pinwheel")
+    page.wait_for_selector("#search-results a")
+    assert "05_local_filters" in page.content()
+    assert not faults

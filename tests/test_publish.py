@@ -1,0 +1,179 @@
+"""Slides and book: what a chapter becomes on its way to the browser."""
+
+import re
+
+import nbformat
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pybtex.database import parse_file
+
+from course_utils.publish import assets, book, launch, slides
+
+PICTURE = new_output(
+    "display_data",
+    data={"image/png": "iVBORw0KGgo=", "text/plain": "A line."},
+    metadata={"image/png": {"alt": "A line."}},
+)
+
+
+def placed(cell, kind="slide", **more):
+    cell.metadata.slideshow = {"slide_type": kind, **more}
+    return cell
+
+
+def test_a_figure_stands_alone_and_code_without_one_stands_with_its_output():
+    drawn = placed(new_code_cell("plot()", outputs=[PICTURE]))
+    counted = placed(new_code_cell("1 + 1", outputs=[new_output("stream", text="2")]))
+    only = placed(new_code_cell("1 + 1", outputs=[new_output("stream", text="2")]), show="code")
+    notebook = new_notebook(cells=[new_markdown_cell("# A"), drawn, counted, only])
+    placed(notebook.cells[0])
+    laid_out = slides.deck(notebook).cells[1:]
+    assert [cell.metadata.hide_code for cell in laid_out] == [True, False, False]
+    assert [len(cell.outputs) for cell in laid_out] == [1, 1, 0]
+
+
+def test_on_a_slide_a_docstring_is_its_first_line_and_directives_are_gone():
+    source = '#| export\ndef f(x):\n    """Return x.\n\n    Raises nothing.\n    """\n    return x'
+    notebook = new_notebook(cells=[placed(new_markdown_cell("# A")), placed(new_code_cell(source))])
+    assert slides.deck(notebook).cells[1].source == 'def f(x):\n    """Return x."""\n    return x'
+
+
+def test_a_short_text_takes_the_place_of_a_long_one_which_the_speaker_has():
+    long = "## 1 · One\n\n*6 minutes so far*\n\nA long story."
+    cell = placed(new_markdown_cell(long), short="## 1 · One\n\nShort.")
+    notebook = new_notebook(cells=[placed(new_markdown_cell("# A")), cell])
+    _, shown, notes = slides.deck(notebook).cells
+    assert shown.source == "## 1 · One\n\nShort."
+    assert notes.metadata.slideshow.slide_type == "notes"
+    assert notes.source.startswith("6 minutes so far")
+    assert "A long story." in notes.source
+
+
+def test_slides_after_a_heading_carry_it_and_what_is_skipped_is_not_there():
+    cells = [new_markdown_cell("# A"), new_markdown_cell("## 1 · One"), new_markdown_cell("Text.")]
+    placed(cells[0]), placed(cells[1]), placed(cells[2], "subslide")
+    cells.append(placed(new_markdown_cell("Aside."), "skip"))
+    laid_out = slides.deck(new_notebook(cells=cells)).cells
+    assert [cell.metadata.running for cell in laid_out] == ["", "", "1 · One"]
+
+
+def test_the_notebook_itself_is_not_changed():
+    notebook = nbformat.read(slides.chapters()[1], as_version=4)
+    before = nbformat.writes(notebook)
+    slides.deck(notebook)
+    book.chapter(notebook, "01_ista", {1: {1}}, {})
+    assert nbformat.writes(notebook) == before
+
+
+def test_npm_that_is_missing_is_named_with_its_cure(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(assets, "MODULES", tmp_path / "node_modules")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert slides.main(["--to", str(tmp_path / "slides")]) == 2
+    assert "install Node.js" in capsys.readouterr().err
+
+
+def test_npm_that_fails_is_told_and_tried_again_the_next_time(monkeypatch, tmp_path):
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'no network' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setattr(assets, "MODULES", tmp_path / "build" / "node_modules")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    for _ in range(2):
+        with pytest.raises(OSError, match="no network"):
+            assets.installed()
+
+
+def test_the_lock_names_no_registry():
+    lock = (assets.HERE / "package-lock.json").read_text("utf-8")
+    assert "resolved" not in lock
+    assert "http" not in lock
+
+
+SECTIONS = {1: {1, 2}, 4: {3}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see chapter 4, section 3.", "see [chapter 4, section 3](#chapter-4-section-3)."),
+        ("Chapter 4's section 3", "[Chapter 4's section 3](#chapter-4-section-3)"),
+        ("in section 2 we", "in [section 2](#chapter-1-section-2) we"),
+        ("of chapter 4", "of [chapter 4](#chapter-4)"),
+        ("chapter 1 itself, section 9", "chapter 1 itself, section 9"),
+        ("`chapter 4` and $chapter 4$", "`chapter 4` and $chapter 4$"),
+        ("[chapter 4](04.ipynb)", "[chapter 4](04.ipynb)"),
+    ],
+)
+def test_chapters_and_sections_become_links_where_they_exist(text, expected):
+    assert book.linked(text, 1, SECTIONS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(Gregor & LeCun 2010)", "({cite:alp}`gregor2010`)"),
+        ("Gregor & LeCun (2010) say", "{cite:t}`gregor2010` say"),
+        ("(Ablin et al. 2019)", "({cite:alp}`ablin2019`)"),
+        ("Nobody 2019", "Nobody 2019"),
+        ("`Gregor & LeCun 2010`", "`Gregor & LeCun 2010`"),
+    ],
+)
+def test_names_and_years_become_citations(text, expected):
+    keys = book.labels(parse_file(book.PAGES / "references.bib"))
+    assert book.cited(text, keys) == expected
+
+
+def test_every_citation_of_the_course_is_in_the_bibliography():
+    keys = book.labels(parse_file(book.PAGES / "references.bib"))
+    name = r"[A-Z][\w'’-]+"
+    citation = re.compile(rf"{name}(?: et al\.|(?:, {name})* & {name}) \(?(?:19|20)\d\d\)?")
+    missing = set()
+    for path in slides.chapters():
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown" and "## References" not in cell.source:
+                missing |= set(citation.findall(book.cited(cell.source, keys)))
+    assert not missing
+
+
+def test_a_figure_of_the_book_has_its_alternative_text_and_a_slider_its_excuse():
+    view = new_output("display_data", data={book.VIEW: {"model_id": "1"}, "text/plain": "slider"})
+    cells = [new_markdown_cell("# 1 · A"), new_code_cell("#| export\nplot()", outputs=[PICTURE])]
+    cells.append(new_code_cell("interact()", outputs=[view]))
+    made = book.chapter(new_notebook(cells=cells), "01_ista", {1: set()}, {}).cells
+    assert made[2].metadata.mystnb.image.alt == "A line."
+    assert made[2].source == "plot()"
+    assert made[3].outputs == []
+    assert "there is a slider" in made[4].source
+
+
+ADDRESS = "https://github.com/you/course"
+
+
+def run_install(source, monkeypatch, found) -> list[str]:
+    """Run an install cell where the course is found, or not; what it asks of %pip."""
+    shell, asked = InteractiveShell(), []
+    shell.register_magic_function(asked.append, "line", "pip")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: found)
+    assert shell.run_cell(source).success
+    return asked
+
+
+def test_a_chapter_for_colab_installs_the_course_where_it_is_missing_only(tmp_path, monkeypatch):
+    assert launch.main([ADDRESS, "--to", str(tmp_path)]) == 0
+    made = sorted(tmp_path.glob("*.ipynb"))
+    assert [path.name for path in made] == [path.name for path in slides.chapters()]
+    for path in made:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert run_install(cells[0].source, monkeypatch, None) == [f"install --quiet git+{ADDRESS}"]
+        assert run_install(cells[0].source, monkeypatch, object()) == []
+    assert f"git+{ADDRESS}" in (tmp_path / "requirements.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("address", ["course", "http://x.y/z", "https://x.y/z; rm -rf /", ""])
+def test_an_address_that_is_none_is_refused(address, tmp_path, capsys):
+    assert launch.main([address, "--to", str(tmp_path / "launch")]) == 2
+    assert "is no address like" in capsys.readouterr().err
+    assert not (tmp_path / "launch").exists()
