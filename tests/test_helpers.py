@@ -1,13 +1,21 @@
 """Claims, checks, figures and the training loop: what they print, show and refuse."""
 
+import re
+from base64 import b64decode
+from io import BytesIO
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from ipywidgets import IntSlider
+from PIL import Image
 
 from course_utils import plots
 from course_utils.checks import claim, exercise, known
 from course_utils.training import fit, minibatches
+
+PNG = re.compile('base64,([^"]+)')
 
 
 def test_a_claim_that_holds_is_printed_and_one_that_fails_raises(capsys):
@@ -143,3 +151,34 @@ def test_known_results_have_to_be_there_for_each_case():
     cases = [(torch.ones(1),), (torch.zeros(1),)]
     with pytest.raises(ValueError, match="1 results for 2 cases: forgot"):
         known(lambda x: x, cases, [[1.0], [0.0]], {"forgot": [[2.0]]})
+
+
+def test_a_slider_redraws_its_figure_which_keeps_its_layout(monkeypatch):
+    made = []
+    monkeypatch.setattr(plots, "display", made.append)
+
+    def draw(k):
+        fig, axes = plots.figure(2)
+        axes[0].plot([0, 10**k])  # labels of another width would move the axes
+        return fig, f"a line up to <{10**k}>"
+
+    slider = IntSlider(1, 0, 9)
+    plots.sliders(draw, k=slider)
+    (box,) = made
+    assert box.children[0] is slider
+    assert slider.description == "k"
+    first = box.children[1].value
+    slider.value = 8
+    second = box.children[1].value
+    assert "a line up to &lt;10&gt;" in first
+    assert "a line up to &lt;100000000&gt;" in second
+    before, after = (Image.open(BytesIO(b64decode(PNG.search(v)[1]))) for v in (first, second))
+    assert before.size == after.size
+    frames = [np.asarray(image.convert("L"), int)[:, 400:] for image in (before, after)]
+    assert (frames[0] == frames[1]).mean() > 0.99, "the second panel stays where it was"
+    assert plt.get_fignums() == []
+
+
+def test_a_figure_that_cannot_be_drawn_is_an_error_at_once():
+    with pytest.raises(ZeroDivisionError):
+        plots.sliders(lambda k: 1 / k, k=IntSlider(0, 0, 9))
