@@ -41,7 +41,8 @@ def installed() -> Path:
 
 def put(package: str, folder: Path) -> None:
     """Copy what pages need of a package into folder/package."""
+    modules = installed()
     for part in PARTS[package]:
         place = folder / package / part
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(installed() / package / part, place)
+        shutil.copy(modules / package / part, place)

@@ -24,15 +24,14 @@ from nbformat.v4 import new_markdown_cell
 from pybtex.database import BibliographyData, parse_file
 from sphinx.cmd.build import main as sphinx_build
 
-from course_utils.execute import code_cells
+from course_utils.execute import NOTEBOOKS, VIEW, code_cells
 from course_utils.nbval_plugin import IGNORE
 from course_utils.publish import assets
-from course_utils.publish.slides import DIRECTIVE, NOTEBOOKS, chapters
+from course_utils.publish.slides import DIRECTIVE, chapters
 
 ROOT = NOTEBOOKS.parent
 PAGES = NOTEBOOKS / "book"
 SITE = Path(__file__).parent / "site"
-VIEW = "application/vnd.jupyter.widget-view+json"
 SECTION = re.compile(r"^## (\d+) · .+$", re.MULTILINE)
 REFERENCE = re.compile(
     r"\bchapter (\d)(?:, section (\d+)|'s section (\d+))?|\bsection (\d+)\b", re.IGNORECASE

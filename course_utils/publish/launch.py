@@ -14,8 +14,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from course_utils.execute import NOTEBOOKS
 from course_utils.publish import assets
-from course_utils.publish.slides import NOTEBOOKS, chapters
+from course_utils.publish.slides import chapters
 
 ADDRESS = re.compile(r"https://[\w.-]+/[\w./-]+?(\.git)?/?")
 INSTALL = """\

@@ -23,9 +23,9 @@ from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import Browser, sync_playwright
 from pygments.formatters import HtmlFormatter
 
+from course_utils.execute import NOTEBOOKS
 from course_utils.publish import assets
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 TEMPLATES = Path(__file__).parent / "templates"
 DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
 HEADING = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)

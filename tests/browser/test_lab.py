@@ -73,12 +73,6 @@ WATCH = """() => {
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with slides.chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The address of a JupyterLab that shows copies of the chapters."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("course")

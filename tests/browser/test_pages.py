@@ -38,12 +38,6 @@ MEASURE = """() => {
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with slides.chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def script() -> str:
     return (assets.installed() / "axe-core" / "axe.min.js").read_text("utf-8")
 
