@@ -5,24 +5,23 @@ the figure's alternative text for readers who cannot see it, and the text that n
 that what a figure shows is verified like everything else.
 """
 
+import gc
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from html import escape
-from io import BytesIO
 from statistics import median
 
 import matplotlib.pyplot as plt
-import numpy as np
 from IPython.core.pylabtools import print_figure
 from IPython.display import Markdown, display
 from ipywidgets import HTML, ValueWidget, VBox
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 from tabulate import tabulate
 from torch import Tensor
 from torch.nn.functional import pad
+
+from . import redraw
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart; white paper in every theme.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -47,8 +46,12 @@ def figure(columns: int = 1, *, rows: int = 1, height: float = 3.2) -> tuple[Fig
 
     Its width is that of the page; height is that of one row, in inches.
     """
-    fig, axes = plt.subplots(rows, columns, figsize=(9, height * rows), squeeze=False)
-    return fig, list(axes.flat)
+    size = (9, height * rows)
+    fig = redraw.figure(
+        (columns, rows, height),
+        lambda: plt.subplots(rows, columns, figsize=size, squeeze=False)[0],
+    )
+    return fig, list(fig.axes)
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -68,40 +71,32 @@ def sliders(draw: Callable[..., tuple[Figure, str]], **controls: ValueWidget) ->
     """Display controls, and beneath them the figure that draw makes of their values.
 
     The first figure is laid out; those that follow keep its layout, so that nothing jumps, and
-    take a fraction of its time.
+    their axes are drawn only when ticks or limits change. So draw should use `figure`, and put the
+    same kind of thing into the same axes each time.
 
     Args:
         draw: returns a figure, and the sentence that says what it shows.
         controls: sliders, by the name of draw's argument.
     """
-    shown, places = HTML(), []
+    shown, kept, painters = HTML(), {}, {}
 
-    def redraw(_: object = None) -> None:
-        fig, alt = draw(**{name: control.value for name, control in controls.items()})
-        if not places:
-            fig.draw_without_rendering()
-            places.extend(ax.get_position(original=True) for ax in fig.axes)
-        fig.set_layout_engine("none")
-        for ax, place in zip(fig.axes, places, strict=True):
-            ax.set_position(place)
-        text, png = escape(alt), b64encode(_png(fig)).decode()
-        plt.close(fig)
+    def follow(_: object = None) -> None:
+        with redraw.keeping(kept):
+            fig, alt = draw(**{name: control.value for name, control in controls.items()})
+        if fig not in painters:
+            painters.clear()
+            painters[fig] = redraw.Painter(fig)
+        text, png = escape(alt), b64encode(painters[fig].png()).decode()
         shown.value = f'<img alt="{text}" src="data:image/png;base64,{png}"><p>{text}</p>'
 
-    redraw()
+    follow()
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()  # or the collector looks through all of a long notebook in the midst of a move
     for name, control in controls.items():
         control.description = control.description or name
-        control.observe(redraw, "value")
+        control.observe(follow, "value")
     display(VBox([*controls.values(), shown], _dom_classes=["course-sliders"]))
-
-
-def _png(fig: Figure) -> bytes:
-    """Return fig as it stands, drawn once: a third of the time that print_figure takes."""
-    fig.set_dpi(90)
-    canvas, file = FigureCanvasAgg(fig), BytesIO()
-    canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "png")
-    return file.getvalue()
 
 
 def picture(ax: Axes, x: Tensor, shape: tuple[int, int], title: str = "") -> None:
