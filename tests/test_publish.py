@@ -58,6 +58,11 @@ def test_slides_after_a_heading_carry_it_and_what_is_skipped_is_not_there():
     assert [cell.metadata.running for cell in laid_out] == ["", "", "1 · One"]
 
 
+def test_chapters_named_on_a_slide_are_links_to_their_decks():
+    cells = [placed(new_markdown_cell("# A\n\nSee [chapter 2](02_lista.ipynb)."))]
+    assert 'href="02_lista.html"' in slides.page(new_notebook(cells=cells))
+
+
 def test_the_notebook_itself_is_not_changed():
     notebook = nbformat.read(slides.chapters()[1], as_version=4)
     before = nbformat.writes(notebook)

@@ -31,6 +31,7 @@ DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
 HEADING = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
 MINUTES = re.compile(r"^\*(\d+ minutes so far)\*\n", re.MULTILINE)
 DETAILS = re.compile(r"</?(?:details|summary)>")
+CHAPTER = re.compile(r'href="(\d\d_\w+)\.ipynb')  # its deck lies beside this one
 DOCSTRING = re.compile(  # its first sentence, and the rest
     r'(^ +"""[^"]+?(?:\.(?=\s)|(?=\n\s*\n)|(?=""")))[^"]*"""', re.MULTILINE
 )
@@ -102,7 +103,8 @@ def page(notebook: NotebookNode) -> str:
         filters={"highlight_code": Highlight2HTML(pygments_lexer="python3")},
     )
     resources = {"code_css": HtmlFormatter(style=STYLE).get_style_defs(".highlight")}
-    return exporter.from_notebook_node(deck(notebook), resources)[0]
+    made = exporter.from_notebook_node(deck(notebook), resources)[0]
+    return CHAPTER.sub(r'href="\1.html', made)
 
 
 def write(paths: list[Path], folder: Path) -> list[Path]:

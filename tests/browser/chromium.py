@@ -14,9 +14,11 @@ needs_chromium = pytest.mark.skipif(
     reason="Chromium is missing: `sudo apt install chromium`, or install Google Chrome",
 )
 
-
 # MathJax draws formulas by the hundred, in one way: they are left out.
-RUN = "options => axe.run({exclude: [['mjx-container']]}, options)"
+START = """options => {
+  const look = () => axe.run({exclude: [["mjx-container"]]}, options);
+  window.looked = new Promise((yes, no) => setTimeout(() => look().then(yes, no)));
+}"""
 
 
 def listen(page: Page) -> list[str]:
@@ -35,12 +37,16 @@ def is_here(url: str) -> bool:
     return url.startswith(here)
 
 
-def axe(page: Page, script: str, rules: dict | None = None) -> list[str]:
-    """The serious and critical faults of accessibility that axe-core finds on a page."""
+def look(page: Page, script: str, rules: dict | None = None) -> None:
+    """Let axe-core begin to look at a page, and do not wait for it."""
     page.evaluate(script)
-    found = page.evaluate(RUN, {"rules": rules or {}, "preload": False})
+    page.evaluate(START, {"rules": rules or {}, "preload": False})
+
+
+def seen(page: Page) -> list[str]:
+    """The serious and critical faults of accessibility that axe-core finds on a page."""
     return [
         f"{fault['id']} ({len(fault['nodes'])}): {fault['nodes'][0]['html'][:200]}"
-        for fault in found["violations"]
+        for fault in page.evaluate("window.looked")["violations"]
         if fault["impact"] in ("serious", "critical")
     ]

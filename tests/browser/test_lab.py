@@ -151,7 +151,13 @@ def turn(page: Page, state: str) -> None:
 def texts(outputs: list) -> list[str]:
     """What the outputs of a cell say, and what kinds they are."""
     outputs = settled(nbformat.from_dict(outputs))
-    said = [out.get("text") or out.get("data", {}).get("text/plain", "") for out in outputs]
+    said = [out.get("text", "") for out in outputs]
+    said += [
+        text
+        for out in outputs
+        for form, text in sorted(out.get("data", {}).items())
+        if form.startswith("text/")
+    ]
     return [str(dict(kinds(outputs))), *said]
 
 
