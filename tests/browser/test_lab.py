@@ -14,7 +14,7 @@ from statistics import quantiles
 
 import nbformat
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from course_utils.matrix import environment
 from course_utils.nbval_plugin import IGNORE, agree, kinds, settled
@@ -41,6 +41,7 @@ READY = """async () => {
 RUN = """() => {
   window.jupyterapp.commands.execute("notebook:run-all-cells").then(() => { window.ran = true; });
 }"""
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 OUTPUTS = """() => {
   const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
   return cells.filter(cell => cell.type === "code").map(cell => [
@@ -118,34 +119,36 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(chromium, lab):
-    """Of each chapter, run from top to end: its page, frozen, the page's faults, its cells."""
-    opened, running = {}, {}
+    """The cells of each chapter, run from top to end, and the faults of its page."""
+    results, running = {}, {}
 
     def wait(most: int) -> None:
         while len(running) > most:
             for name, (page, faults) in [*running.items()]:
                 page.wait_for_timeout(100)
                 if page.evaluate("window.ran"):
-                    opened[name] = page, faults, page.evaluate(OUTPUTS)
-                    turn(page, "frozen")
+                    results[name] = page.evaluate(OUTPUTS), faults
+                    page.evaluate(SAVE)
+                    page.context.close()
                     del running[name]
 
     for name in sorted(CHAPTERS, key=lambda name: -CHAPTERS[name].metadata.course.seconds):
         wait(AT_ONCE - 1)
-        page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(60_000)  # trainings run beside it
-        running[name] = page, listen(page)
-        page.goto(lab.format(name))
-        page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell")
-        page.evaluate(READY)
+        running[name] = page, _ = opened(chromium, lab.format(name))
         page.evaluate(RUN)
     wait(0)
-    return opened
+    return results
 
 
-def turn(page: Page, state: str) -> None:
-    """Turn a page "active" or "frozen": a reader has one chapter open, not seven that save."""
-    page.context.new_cdp_session(page).send("Page.setWebLifecycleState", {"state": state})
+def opened(chromium: Browser, address: str) -> tuple[Page, list[str]]:
+    """A page with a notebook whose kernel is ready, and its faults."""
+    page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(60_000)  # trainings run beside it
+    faults = listen(page)
+    page.goto(address)
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell")
+    page.evaluate(READY)
+    return page, faults
 
 
 def texts(outputs: list) -> list[str]:
@@ -163,7 +166,7 @@ def texts(outputs: list) -> list[str]:
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_runs_in_jupyterlab_as_it_is_stored(ran, name):
-    _, faults, cells = ran[name]
+    cells, faults = ran[name]
     stored = [cell for cell in CHAPTERS[name].cells if cell.cell_type == "code"]
     counts, outputs = zip(*cells, strict=True)
     assert not [o["evalue"] for out in outputs for o in out if o["output_type"] == "error"]
@@ -176,9 +179,10 @@ def test_a_chapter_runs_in_jupyterlab_as_it_is_stored(ran, name):
 
 
 @pytest.mark.parametrize("name", SLIDING)
-def test_a_slider_moves_its_figure_at_once(ran, name, record_property):
-    page, faults, _ = ran[name]
-    turn(page, "active")
+@pytest.mark.usefixtures("ran")
+def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property):
+    """As for a reader who comes back to a chapter: its kernel runs, nothing else does."""
+    page, faults = opened(chromium, lab.format(name))
     delays = []
     for number in page.evaluate(SLIDERS):
         page.evaluate(SHOW, number)
