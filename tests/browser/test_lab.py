@@ -31,6 +31,7 @@ SLIDING = [
 ]
 AT_ONCE = 3  # chapters that run: while one is opened, two keep two cores busy
 MOVES = 30  # of each slider
+SETTLING = 6000  # milliseconds in which JupyterLab lays out a long chapter that was just opened
 SOON = 150  # milliseconds from a key to the figure, at the 95th percentile
 READY = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
@@ -183,6 +184,7 @@ def test_a_chapter_runs_in_jupyterlab_as_it_is_stored(ran, name):
 def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property):
     """As for a reader who comes back to a chapter: its kernel runs, nothing else does."""
     page, faults = opened(chromium, lab.format(name))
+    page.wait_for_timeout(SETTLING)
     delays = []
     for number in page.evaluate(SLIDERS):
         page.evaluate(SHOW, number)
