@@ -5,9 +5,10 @@ grid. Under a slider they seldom change. So the figure is kept, its axes are dra
 move draws only what is in them.
 """
 
+import struct
+import zlib
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -15,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 Kept = dict[Hashable, Figure]  # the figures of one widget, by what they were asked for
 _open: list[Kept] = []  # the last one is in use
@@ -102,10 +102,23 @@ class Painter:
         for artist in self.canvas.figure.get_children():
             if artist not in (*axes, self.canvas.figure.patch):
                 artist.draw(renderer)
-        file = BytesIO()
-        image = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
-        image.save(file, "png", compress_level=1)
-        return file.getvalue()
+        return _png(np.asarray(self.canvas.buffer_rgba())[:, :, :3])
+
+
+def _png(image: np.ndarray) -> bytes:
+    """Return an image (rows, columns, 3) of bytes as PNG, in under half of Pillow's time.
+
+    Pillow tries five filters on each row; figures are flat, and need none (PNG, section 12.7).
+    """
+    rows, columns, _ = image.shape
+    lines = np.zeros((rows, 1 + 3 * columns), np.uint8)  # each begins with its filter: 0, none
+    lines[:, 1:] = image.reshape(rows, -1)
+    header = struct.pack(">2I5B", columns, rows, 8, 2, 0, 0, 0)  # 8 bits each of red, green, blue
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
 
 
 def _axes(ax: Axes) -> list[Axis]:

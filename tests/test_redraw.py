@@ -86,6 +86,13 @@ def test_what_is_drawn_lies_over_the_grid_and_the_same_place_each_time():
     assert (colours == blue).all(1).mean() > 0.2, "bars are not crossed by the grid"
 
 
+def test_what_is_shown_are_the_pixels_of_the_canvas():
+    with redraw.keeping({}):
+        painter = redraw.Painter(drawn(lines, 2))
+    seen = painted(painter)
+    assert (seen == np.asarray(painter.canvas.buffer_rgba())[:, :, :3]).all()
+
+
 def test_a_figure_with_a_colour_bar_or_of_another_shape_is_not_kept():
     kept = {}
     with redraw.keeping(kept):
