@@ -87,7 +87,8 @@ def sliders(draw: Callable[..., tuple[Figure, str]], **controls: ValueWidget) ->
             painters.clear()
             painters[fig] = redraw.Painter(fig)
         text, png = escape(alt), b64encode(painters[fig].png()).decode()
-        shown.value = f'<img alt="{text}" src="data:image/png;base64,{png}"><p>{text}</p>'
+        source = f'src="data:image/png;base64,{png}" style="max-width: 100%"'
+        shown.value = f'<img alt="{text}" {source}><p>{text}</p>'
 
     follow()
     gc.unfreeze()

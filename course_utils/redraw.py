@@ -69,14 +69,14 @@ class Painter:
 
     def __init__(self, fig: Figure) -> None:
         """Lay fig out; it stays so, and its axes lie behind what is drawn in them."""
+        plt.close(fig)  # which takes its canvas and its resolution away
+        self.canvas = FigureCanvasAgg(fig)
         fig.set_dpi(90)
         fig.draw_without_rendering()
         fig.set_layout_engine("none")
         for ax in fig.axes:
             ax.set_axisbelow(True)
             ax.patch.set_visible(False)  # it would hide the grid
-        plt.close(fig)
-        self.canvas = FigureCanvasAgg(fig)
 
     def png(self) -> bytes:
         """Return the figure as it is now."""
@@ -96,9 +96,13 @@ class Painter:
             self.behind = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
         self.canvas.restore_region(self.behind)
         for ax in axes:
-            ax.redraw_in_frame()
-            for text in (ax.title, *(axis.label for axis in _axes(ax))):
-                text.draw(renderer)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_visible(False)
+            ax.draw(renderer)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_visible(True)
+            for axis in _axes(ax):
+                axis.label.draw(renderer)
         for artist in self.canvas.figure.get_children():
             if artist not in (*axes, self.canvas.figure.patch):
                 artist.draw(renderer)

@@ -76,6 +76,18 @@ def test_a_figure_drawn_again_is_the_one_drawn_for_the_first_time(draw, last):
     assert (painted(new) == seen).all()
 
 
+@pytest.mark.parametrize("draw", KINDS)
+def test_all_is_there_that_matplotlib_draws(draw):
+    with redraw.keeping({}):
+        painter = redraw.Painter(drawn(draw, 2))
+    painted(painter)
+    seen = painted(painter)
+    painter.canvas.draw()
+    whole = np.asarray(painter.canvas.buffer_rgba())[:, :, :3]
+    assert seen.shape == (180, 810, 3)
+    assert (abs(seen - whole).max(2) > 40).mean() < 0.001, "but for ticks over or under a spine"
+
+
 def test_what_is_drawn_lies_over_the_grid_and_the_same_place_each_time():
     kept = {}
     with redraw.keeping(kept):
