@@ -77,13 +77,14 @@ class Painter:
         for ax in fig.axes:
             ax.set_axisbelow(True)
             ax.patch.set_visible(False)  # it would hide the grid
+        self.looks = None
 
     def png(self) -> bytes:
         """Return the figure as it is now."""
         axes = self.canvas.figure.axes
         looks = [[_look(axis) for axis in _axes(ax)] for ax in axes]
         renderer = self.canvas.get_renderer()
-        if looks != getattr(self, "looks", None):
+        if looks != self.looks:
             self.looks = looks
             renderer.clear()
             self.canvas.figure.patch.draw(renderer)
