@@ -78,7 +78,7 @@ def sliders(draw: Callable[..., tuple[Figure, str]], **controls: ValueWidget) ->
         draw: returns a figure, and the sentence that says what it shows.
         controls: sliders, by the name of draw's argument.
     """
-    shown, kept, painters = HTML(), {}, {}
+    shown, kept, painters = HTML(), {}, {}  # painters: one at most, of the figure last drawn
 
     def follow(_: object = None) -> None:
         with redraw.keeping(kept):

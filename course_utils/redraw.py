@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 
 Kept = dict[Hashable, Figure]  # the figures of one widget, by what they were asked for
@@ -81,33 +81,42 @@ class Painter:
 
     def png(self) -> bytes:
         """Return the figure as it is now."""
-        axes = self.canvas.figure.axes
-        looks = [[_look(axis) for axis in _axes(ax)] for ax in axes]
-        renderer = self.canvas.get_renderer()
+        fig, renderer = self.canvas.figure, self.canvas.get_renderer()
+        looks = [[_look(axis) for axis in _axes(ax)] for ax in fig.axes]
         if looks != self.looks:
             self.looks = looks
             renderer.clear()
-            self.canvas.figure.patch.draw(renderer)
-            for ax in axes:
-                ax.apply_aspect()
-                for axis in _axes(ax):
-                    axis.label.set_visible(False)
-                    axis.draw(renderer)
-                    axis.label.set_visible(True)
-            self.behind = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+            fig.patch.draw(renderer)
+            for ax in fig.axes:
+                _draw_axes(ax, renderer)
+            self.behind = self.canvas.copy_from_bbox(fig.bbox)
         self.canvas.restore_region(self.behind)
-        for ax in axes:
-            for axis in (ax.xaxis, ax.yaxis):
-                axis.set_visible(False)
-            ax.draw(renderer)
-            for axis in (ax.xaxis, ax.yaxis):
-                axis.set_visible(True)
-            for axis in _axes(ax):
-                axis.label.draw(renderer)
-        for artist in self.canvas.figure.get_children():
-            if artist not in (*axes, self.canvas.figure.patch):
+        for ax in fig.axes:
+            _draw_inside(ax, renderer)
+        for artist in fig.get_children():
+            if artist not in (*fig.axes, fig.patch):
                 artist.draw(renderer)
         return _png(np.asarray(self.canvas.buffer_rgba())[:, :, :3])
+
+
+def _draw_axes(ax: Axes, renderer: RendererAgg) -> None:
+    """Draw ticks, numbers and grid: all of ax that seldom changes."""
+    ax.apply_aspect()
+    for axis in _axes(ax):
+        axis.label.set_visible(False)
+        axis.draw(renderer)
+        axis.label.set_visible(True)
+
+
+def _draw_inside(ax: Axes, renderer: RendererAgg) -> None:
+    """Draw the rest of ax: what is in it, its title, the names of its axes."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_visible(False)
+    ax.draw(renderer)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_visible(True)
+    for axis in _axes(ax):
+        axis.label.draw(renderer)
 
 
 def _png(image: np.ndarray) -> bytes:
