@@ -46,7 +46,7 @@ def test_a_short_text_takes_the_place_of_a_long_one_which_the_speaker_has():
     _, shown, notes = slides.deck(notebook).cells
     assert shown.source == "## 1 · One\n\nShort."
     assert notes.metadata.slideshow.slide_type == "notes"
-    assert notes.source.startswith("6 minutes so far")
+    assert notes.source.startswith("6 minutes of reading so far")
     assert "A long story." in notes.source
 
 

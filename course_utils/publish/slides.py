@@ -29,7 +29,7 @@ from course_utils.publish import assets
 TEMPLATES = Path(__file__).parent / "templates"
 DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
 HEADING = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
-MINUTES = re.compile(r"^\*(\d+ minutes so far)\*\n", re.MULTILINE)
+MINUTES = re.compile(r"^\*(\d+ minutes) so far\*\n", re.MULTILINE)
 DETAILS = re.compile(r"</?(?:details|summary)>")
 CHAPTER = re.compile(r'href="(\d\d_\w+)\.ipynb')  # its deck lies beside this one
 DOCSTRING = re.compile(  # its first sentence, and the rest
@@ -82,7 +82,7 @@ def brief(cell: NotebookNode) -> None:
 def spoken(cell: NotebookNode) -> list[NotebookNode]:
     """Take what the speaker says out of a slide's text and return it as notes."""
     minutes, short = MINUTES.search(cell.source), cell.metadata.slideshow.get("short")
-    told = [minutes[1]] if minutes else []
+    told = [f"{minutes[1]} of reading so far"] if minutes else []
     cell.source = MINUTES.sub("", cell.source)
     if short is not None:
         told.append(DETAILS.sub("", cell.source))
