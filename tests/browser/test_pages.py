@@ -15,26 +15,27 @@ DECKS = [path.stem for path in slides.chapters()]
 SAMPLE = ("index.html", "00_start_here.html", "bibliography.html", "api/checks.html")
 OFF = {"enabled": False}
 AT_ONCE = 3  # pages that axe-core looks at
-LOWEST, RIGHTMOST = 700, 1240  # pixels of a slide of 1280 x 720 that may be used
+LEFTMOST, RIGHTMOST, LOWEST = 70, 1240, 700  # pixels of a slide of 1280 x 720 that may be used
 GO = """number => {
   const at = Reveal.getIndices(Reveal.getSlides()[number]);
   Reveal.slide(at.h, at.v, 99);  // with all its fragments
 }"""
-MEASURE = """() => {
-  const slide = Reveal.getCurrentSlide();
-  let bottom = 0, right = 0, small = 99;
+MEASURE = """slide => {
+  const paper = (slide.closest(".pdf-page") || document.body).getBoundingClientRect();
+  let left = 9999, bottom = 0, right = 0, small = 99;
   for (const e of slide.querySelectorAll("*")) {
     if (e.closest("aside, mjx-assistive-mml") || (e.closest("svg") && e.tagName != "svg")) continue;
     const box = e.getBoundingClientRect(), style = getComputedStyle(e);
     if (!box.width) continue;
-    bottom = Math.max(bottom, box.bottom);
-    right = Math.max(right, box.right);
+    left = Math.min(left, box.left - paper.left);
+    bottom = Math.max(bottom, box.bottom - paper.top);
+    right = Math.max(right, box.right - paper.left);
     if (style.display != "inline" && e.scrollWidth > e.clientWidth + 1) right = 9999;
     if (e.innerText) small = Math.min(small, parseFloat(style.fontSize));
   }
   const text = slide.cloneNode(true);
   text.querySelectorAll("aside, pre, svg, table, figure, mjx-container").forEach(e => e.remove());
-  return [bottom, right, small, text.innerText.trim().split(/\\s+/).length];
+  return [left, right, bottom, small, text.innerText.trim().split(/\\s+/).length];
 }"""
 
 
@@ -59,11 +60,21 @@ def site(tmp_path_factory):
     return folder / "html"
 
 
-def shown(chromium, place, **context):
+def shown(chromium, place, query="", **context):
     page = chromium.new_context(viewport={"width": 1280, "height": 720}, **context).new_page()
     faults = listen(page)
-    page.goto(place.as_uri())
+    page.goto(place.as_uri() + query)
     return page, faults
+
+
+def fits(slide, number):
+    """Assert that a slide stays within its rims and can be read from the last row."""
+    left, right, bottom, small, words = slide.evaluate(MEASURE)
+    assert left >= LEFTMOST, f"slide {number} begins at {left}"
+    assert right <= RIGHTMOST, f"slide {number} reaches to {right}"
+    assert bottom <= LOWEST, f"slide {number} ends at {bottom}"
+    assert small >= 14, f"slide {number} has letters of {small} pixels"
+    assert words <= 90, f"slide {number} has {words} words"
 
 
 @pytest.mark.parametrize("name", DECKS)
@@ -74,11 +85,7 @@ def test_a_deck_fits_its_slides_and_needs_no_network(chromium, decks, script, na
     assert 8 <= count <= 40 if name.startswith("00") else 25 <= count <= 40
     for number in range(count):
         page.evaluate(GO, number)
-        bottom, right, small, words = page.evaluate(MEASURE)
-        assert bottom <= LOWEST, f"slide {number + 1} ends at {bottom}"
-        assert right <= RIGHTMOST, f"slide {number + 1} reaches to {right}"
-        assert small >= 14, f"slide {number + 1} has letters of {small} pixels"
-        assert words <= 90, f"slide {number + 1} has {words} words"
+        fits(page.evaluate_handle("Reveal.getCurrentSlide()"), number + 1)
         if number % 6 == 0:  # axe looks at what is shown; it takes a quarter of a second
             look(page, script)
             assert not seen(page), f"slide {number + 1}"
@@ -89,13 +96,20 @@ def test_a_deck_fits_its_slides_and_needs_no_network(chromium, decks, script, na
     page.context.close()
 
 
-def test_a_deck_prints_one_page_for_each_slide(chromium, decks):
-    made = slides.printed(chromium, decks / f"{DECKS[0]}.html")
-    page, _ = shown(chromium, decks / f"{DECKS[0]}.html")
-    page.wait_for_function("window.Reveal && Reveal.isReady()")
-    assert len(re.findall(rb"/Type\s*/Page\b", made.read_bytes())) == page.evaluate(
-        "Reveal.getTotalSlides()"
-    )
+@pytest.mark.parametrize("name", DECKS)
+def test_a_deck_prints_one_page_for_each_slide_and_fits_it(chromium, decks, name):
+    deck = decks / f"{name}.html"
+    page, faults = shown(chromium, deck, "?print-pdf")
+    page.emulate_media(media="print")
+    page.wait_for_selector(".pdf-page")
+    papers = page.locator(".pdf-page section:not(.stack)").element_handles()
+    for number, paper in enumerate(papers, 1):
+        fits(paper, number)
+    assert len(papers) == page.evaluate("Reveal.getTotalSlides()")
+    printed = slides.printed(chromium, deck).read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == len(papers)
+    assert not faults
+    page.context.close()
 
 
 def test_every_page_of_the_book_loads_alone_and_can_be_read_by_all(chromium, site, script):
