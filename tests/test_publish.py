@@ -152,6 +152,19 @@ def test_a_figure_of_the_book_has_its_alternative_text_and_a_slider_its_excuse()
     assert "there is a slider" in made[4].source
 
 
+def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_caption():
+    table = new_output("display_data", data={"text/html": "<table></table>"})
+    other = new_output("display_data", PICTURE.data, metadata={"image/png": {"alt": "A dot."}})
+    said = new_output("stream", text="one")
+    cell = new_code_cell("plot()", outputs=[said, PICTURE, said, table, other])
+    notebook = new_notebook(cells=[new_markdown_cell("# 1 · A"), cell])
+    made = book.chapter(notebook, "01_ista", {1: set()}, {}).cells[2:]
+    assert [part.outputs for part in made] == [[said, PICTURE, said], [table], [other]]
+    captions = [part.metadata.get("mystnb", {}).get("figure") for part in made]
+    assert captions == [{"caption": "A line."}, None, {"caption": "A dot."}]
+    assert ["remove-input" in part.metadata.get("tags", []) for part in made] == [False, True, True]
+
+
 ADDRESS = "https://github.com/you/course"
 
 

@@ -20,7 +20,7 @@ from statistics import median
 import latexcodec  # noqa: F401 - brings the codec "ulatex"
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 from pybtex.database import BibliographyData, parse_file
 from sphinx.cmd.build import main as sphinx_build
 
@@ -114,17 +114,35 @@ def box(notebook: NotebookNode, name: str) -> NotebookNode:
         f":::{{admonition}} Verified\n:class: tip\n\n"
         f"{when}All {len(cells)} code cells run on a fresh kernel; the {outputs} outputs of"
         f" {len(compared)} of them are [compared](verified.md) with this page by the tests, with"
-        f" {versions}. {{download}}`Download the notebook <{name}.ipynb>`, or open it in"
+        f" {versions}. {{download}}`Download the notebook <stored/{name}.ipynb>`, or open it in"
         f" JupyterLab: `python3 course.py lab notebooks/{name}.ipynb`\n:::"
     )
+
+
+def apart(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a code cell with the first picture or table it shows, and one for each further one.
+
+    MyST-NB gives all that a cell shows one caption and alternative text. It leaves cells without
+    code out; so the further ones keep theirs, hidden.
+    """
+    groups = [[]]
+    for output in cell.outputs:
+        if "data" in output and any("data" in before for before in groups[-1]):
+            groups.append([])
+        groups[-1].append(output)
+    cell.outputs, *further = groups
+    hidden = {"tags": ["remove-input"]}
+    return [cell] + [
+        new_code_cell(cell.source, id=f"{cell.id}-{n}", outputs=outputs, metadata=hidden)
+        for n, outputs in enumerate(further, 2)
+    ]
 
 
 def illustrated(cell: NotebookNode) -> None:
     """Give a figure its alternative text, and a slider a word on why it does not move."""
     alts = [o.metadata.get("image/png", {}).get("alt") for o in cell.outputs if "data" in o]
-    alts = [alt for alt in alts if alt]
-    if alts:
-        cell.metadata.mystnb = {"image": {"alt": alts[0]}, "figure": {"caption": alts[0]}}
+    for alt in filter(None, alts):
+        cell.metadata.mystnb = {"image": {"alt": alt}, "figure": {"caption": alt}}
     if any(VIEW in output.get("data", {}) for output in cell.outputs):
         cell.outputs = []
 
@@ -141,13 +159,15 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
     """Return a notebook as a chapter of the book."""
     number, cells = int(name[:2]), []
     for cell in map(nbformat.from_dict, notebook.cells):
-        cells.append(cell)
         if cell.cell_type == "code":
             slider = any(VIEW in output.get("data", {}) for output in cell.outputs)
-            illustrated(cell)
             cell.source = DIRECTIVE.sub("", cell.source)
-            cells += [still()] if slider else []
+            shown = apart(cell)
+            for part in shown:
+                illustrated(part)
+            cells += [*shown, still()] if slider else shown
         else:
+            cells.append(cell)
             text = cited(linked(cell.source, number, sections), keys)
             cell.source = SECTION.sub(rf"(chapter-{number}-section-\g<1>)=\n\g<0>", text)
     cells[0].source = f"(chapter-{number})=\n{cells[0].source}"
@@ -224,12 +244,14 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(PAGES, folder)
     shutil.copy(SITE / "conf.py", folder)
     (folder / "_static").mkdir()
+    (folder / "stored").mkdir()  # chapters as they are, to download
     shutil.copy(SITE / "book.css", folder / "_static")
     assets.put("mathjax", folder / "_static")
     sections, keys = numbered_sections(), labels(parse_file(PAGES / "references.bib"))
     for path in chapters():
         book = chapter(nbformat.read(path, as_version=4), path.stem, sections, keys)
         nbformat.write(book, folder / path.name)
+        shutil.copy(path, folder / "stored")
     for path in folder.rglob("*.md"):
         path.write_text(linked(path.read_text("utf-8"), -1, sections), "utf-8")
     (folder / "results.md").write_text(results_page(), "utf-8")

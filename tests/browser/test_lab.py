@@ -32,8 +32,8 @@ SLIDING = [
 AT_ONCE = 3  # chapters that run: while one is opened, two keep two cores busy
 MOVES = 30  # of each slider
 SETTLING = 6000  # milliseconds in which JupyterLab lays out a long chapter that was just opened
-SOON = 150  # milliseconds from a key to the figure
-ROUNDS = 3  # at most: one that the machine leaves alone is enough
+SOON = 150  # milliseconds from a key to the figure, for 19 moves in 20
+ROUNDS = 5  # at most: one that the machine leaves alone is enough
 READY = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
   await panel.context.ready;
@@ -213,7 +213,7 @@ def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property)
         page.context.close()
         typical, late = quantiles(delays, n=2)[0], quantiles(delays, n=20)[-1]
         print(f"\n{name}: {len(delays)} moves, median {typical:.0f} ms, 95 % {late:.0f} ms")
-        if typical <= SOON:
+        if late <= SOON:
             break
     record_property("slider milliseconds", f"{typical:.0f}, {late:.0f}")
-    assert typical <= SOON  # the 95th percentile tells as much of what else the machine does
+    assert late <= SOON

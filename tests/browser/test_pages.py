@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import nbformat
 import pytest
 
 from course_utils.publish import assets, slides
@@ -133,6 +134,22 @@ def test_every_page_of_the_book_loads_alone_and_can_be_read_by_all(chromium, sit
             wrong += [(name, scheme, fault) for fault in faults]
             page.context.close()
     assert not wrong
+
+
+@pytest.mark.parametrize("name", DECKS)
+def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, site, name):
+    stored = slides.NOTEBOOKS / f"{name}.ipynb"
+    page, _ = shown(chromium, site / f"{name}.html")
+    outputs = [o for cell in nbformat.read(stored, 4).cells for o in cell.get("outputs", [])]
+    alts = [o.metadata["image/png"]["alt"] for o in outputs if "image/png" in o.get("data", {})]
+    assert page.locator(".cell_output img").evaluate_all("all => all.map(e => e.alt)") == alts
+    assert page.locator(".cell_output figure:has(img) figcaption").count() == len(alts)
+    assert page.locator(".cell_output figcaption").count() == len(alts)
+    tables = sum("text/markdown" in o.get("data", {}) for o in outputs)
+    assert page.locator(".cell_output table").count() == tables > 0
+    link = page.locator("a.reference.download").get_attribute("href")
+    assert (site / link).read_bytes() == stored.read_bytes()
+    page.context.close()
 
 
 def test_search_finds_a_word_without_a_server(chromium, site):

@@ -19,7 +19,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "jupyter_execute"]
+exclude_patterns = ["_build", "jupyter_execute", "stored"]
 
 nb_execution_mode = "off"  # the outputs stored are the ones that were verified
 nb_render_markdown_format = "myst"
