@@ -1,5 +1,6 @@
 """What is written: spelling, and links that lead somewhere."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GIT = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+if not (ROOT / ".git").exists() and not os.environ.get("CI"):
+    pytest.skip("no git clone: which files are the course's, git knows", allow_module_level=True)
 TRACKED = [ROOT / name for name in subprocess.check_output(GIT, text=True).splitlines()]
 PROSE = [p for p in TRACKED if p.suffix in (".md", ".ipynb", ".cff") and p.is_file()]
 CODE = [p for p in TRACKED if p.suffix in (".py", ".toml", ".yml", ".css", ".j2") and p.is_file()]

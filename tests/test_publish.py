@@ -165,6 +165,30 @@ def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_caption(
     assert ["remove-input" in part.metadata.get("tags", []) for part in made] == [False, True, True]
 
 
+def test_a_folder_that_is_no_book_is_left_as_it_is(tmp_path, capsys):
+    mine = tmp_path / "html" / "mine.html"
+    mine.parent.mkdir()
+    mine.write_text("my own page")
+    assert book.main(["--to", str(tmp_path)]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert mine.read_text() == "my own page"
+    assert not (tmp_path / "source").exists()
+
+
+def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html" / ".buildinfo").write_text("Sphinx")
+    (tmp_path / "html" / "exam.html").write_text("answers")
+    book.clear(tmp_path / "html", ".buildinfo")
+    assert not (tmp_path / "html").exists()
+
+
+def test_without_a_browser_slides_say_what_to_install(monkeypatch):
+    monkeypatch.setattr(slides, "BROWSERS", ())
+    with pytest.raises(OSError, match="install Google Chrome"), slides.chromium():
+        pass
+
+
 ADDRESS = "https://github.com/you/course"
 
 

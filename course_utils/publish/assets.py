@@ -23,7 +23,7 @@ PARTS = {
 def installed() -> Path:
     """Return node_modules, installed if the lock has changed; OSError, with the cure, if not."""
     lock, mine = HERE / "package-lock.json", MODULES.parent / "package-lock.json"
-    if MODULES.is_dir() and mine.read_bytes() == lock.read_bytes():
+    if MODULES.is_dir() and mine.is_file() and mine.read_bytes() == lock.read_bytes():
         return MODULES
     npm = shutil.which("npm")
     if npm is None:

@@ -238,9 +238,15 @@ def api(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join(lines), "utf-8")
 
 
+def clear(folder: Path, mark: str) -> None:
+    """Remove a folder of an earlier build, known by its mark; OSError if it holds other things."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
+        raise OSError(f"{folder} is no book of ours, and would be overwritten: name another --to.")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def lay_out(folder: Path) -> None:
     """Write all that Sphinx builds from into a fresh folder."""
-    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(PAGES, folder)
     shutil.copy(SITE / "conf.py", folder)
     (folder / "_static").mkdir()
@@ -264,6 +270,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=assets.BUILD / "book", metavar="FOLDER")
     wanted = parser.parse_args(arguments)
     try:
+        clear(wanted.to / "source", "conf.py")
+        clear(wanted.to / "html", ".buildinfo")  # or pages that are no more would be published
         lay_out(wanted.to / "source")
     except OSError as error:
         print(error, file=sys.stderr)

@@ -20,7 +20,7 @@ from nbconvert.exporters import SlidesExporter
 from nbconvert.filters import Highlight2HTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, sync_playwright
 from pygments.formatters import HtmlFormatter
 
 from course_utils.execute import NOTEBOOKS
@@ -37,6 +37,7 @@ DOCSTRING = re.compile(  # its first sentence, and the rest
 )
 STYLE = "a11y-high-contrast-light"  # of accessible-pygments
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MISSING = "Chromium is missing: `sudo apt install chromium`, or install Google Chrome."
 # Without a window, and without a phone home of its own.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 QUIET += ["--disable-component-update", "--disable-quic"]
@@ -125,10 +126,15 @@ def write(paths: list[Path], folder: Path) -> list[Path]:
 def chromium() -> Iterator[Browser]:
     """A browser without a window: Chromium or Chrome, as installed. OSError if there is none."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        raise OSError("Chromium is missing: `sudo apt install chromium`, or install Google Chrome.")
+    # On macOS and Windows Chrome is not on the PATH; Playwright knows where it lies.
+    which = {"executable_path": program} if program else {"channel": "chrome"}
     with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=program, args=QUIET)
+        try:
+            started = play.chromium.launch(**which, args=QUIET)
+        except Error as error:
+            if program:
+                raise
+            raise OSError(MISSING) from error
         try:
             yield started
         finally:

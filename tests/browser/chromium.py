@@ -6,12 +6,16 @@ import shutil
 import pytest
 from playwright.sync_api import Page
 
-from course_utils.publish import slides
+from course_utils.publish import assets, slides
 
 IN_CI = bool(os.environ.get("CI"))
 needs_chromium = pytest.mark.skipif(
     not any(map(shutil.which, slides.BROWSERS)) and not IN_CI,
-    reason="Chromium is missing: `sudo apt install chromium`, or install Google Chrome",
+    reason=slides.MISSING,
+)
+needs_npm = pytest.mark.skipif(
+    not (assets.MODULES.is_dir() or shutil.which("npm")) and not IN_CI,
+    reason="npm, which brings what pages need, is missing: install Node.js",
 )
 
 # MathJax draws formulas by the hundred, in one way: they are left out.
