@@ -176,10 +176,9 @@ def test_a_folder_that_is_no_book_is_left_as_it_is(tmp_path, capsys):
 
 
 def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
-    (tmp_path / "html").mkdir()
-    (tmp_path / "html" / ".buildinfo").write_text("Sphinx")
+    (tmp_path / "html" / ".doctrees").mkdir(parents=True)  # as Sphinx makes it, first of all
     (tmp_path / "html" / "exam.html").write_text("answers")
-    book.clear(tmp_path / "html", ".buildinfo")
+    book.clear(tmp_path / "html", ".doctrees")
     assert not (tmp_path / "html").exists()
 
 

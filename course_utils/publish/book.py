@@ -247,8 +247,9 @@ def clear(folder: Path, mark: str) -> None:
 
 def lay_out(folder: Path) -> None:
     """Write all that Sphinx builds from into a fresh folder."""
-    shutil.copytree(PAGES, folder)
-    shutil.copy(SITE / "conf.py", folder)
+    folder.mkdir(parents=True)
+    shutil.copy(SITE / "conf.py", folder)  # first: it marks the folder as ours
+    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
     (folder / "_static").mkdir()
     (folder / "stored").mkdir()  # chapters as they are, to download
     shutil.copy(SITE / "book.css", folder / "_static")
@@ -271,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments)
     try:
         clear(wanted.to / "source", "conf.py")
-        clear(wanted.to / "html", ".buildinfo")  # or pages that are no more would be published
+        clear(wanted.to / "html", ".doctrees")  # or pages that are no more would be published
         lay_out(wanted.to / "source")
     except OSError as error:
         print(error, file=sys.stderr)
