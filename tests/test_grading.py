@@ -505,6 +505,16 @@ def test_a_grader_that_is_killed_goes_on_where_it_was(course, tmp_path):
     assert [found[f"student-{n:03d}"]["tests"] for n in range(8)] == [right(n) for n in range(8)]
 
 
+def judging(grader):
+    """A process of a grader that judges in a sandbox just now, or None."""
+    for process in grader.children(recursive=True):
+        above = process.parent()
+        judges = above and above.name() != "bwrap" and above.pid != grader.pid
+        if process.name() == "bwrap" and judges:
+            return above
+    return None
+
+
 @needs_sandbox
 def test_a_killed_worker_costs_nothing(course, tmp_path):
     import psutil
@@ -517,13 +527,9 @@ def test_a_killed_worker_costs_nothing(course, tmp_path):
     while killed < most and grader.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
         with contextlib.suppress(psutil.NoSuchProcess):  # one that ends while we look
-            for process in psutil.Process(grader.pid).children(recursive=True):
-                above = process.parent()
-                judges = above and above.name() != "bwrap" and above.pid != grader.pid
-                if process.name() == "bwrap" and judges:
-                    above.kill()
-                    killed += 1
-                    break
+            if judge := judging(psutil.Process(grader.pid)):
+                judge.kill()
+                killed += 1
     assert grader.wait(300) == 0
     assert killed
     found = grades(fresh)

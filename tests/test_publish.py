@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from playwright.sync_api import BrowserType, Error
 from pybtex.database import parse_file
 
 from course_utils.publish import assets, book, launch, slides
@@ -183,7 +184,11 @@ def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
 
 
 def test_without_a_browser_slides_say_what_to_install(monkeypatch):
+    def refuse(*_, **__):
+        raise Error("Chromium distribution 'chrome' is not found")
+
     monkeypatch.setattr(slides, "BROWSERS", ())
+    monkeypatch.setattr(BrowserType, "launch", refuse)
     with pytest.raises(OSError, match="install Google Chrome"), slides.chromium():
         pass
 

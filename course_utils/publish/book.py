@@ -138,13 +138,15 @@ def apart(cell: NotebookNode) -> list[NotebookNode]:
     ]
 
 
-def illustrated(cell: NotebookNode) -> None:
-    """Give a figure its alternative text, and a slider a word on why it does not move."""
+def illustrated(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a cell, its figure with alternative text; of a slider a word on why it is still."""
     alts = [o.metadata.get("image/png", {}).get("alt") for o in cell.outputs if "data" in o]
     for alt in filter(None, alts):
         cell.metadata.mystnb = {"image": {"alt": alt}, "figure": {"caption": alt}}
     if any(VIEW in output.get("data", {}) for output in cell.outputs):
         cell.outputs = []
+        return [cell, still()]
+    return [cell]
 
 
 def still() -> NotebookNode:
@@ -160,12 +162,9 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
     number, cells = int(name[:2]), []
     for cell in map(nbformat.from_dict, notebook.cells):
         if cell.cell_type == "code":
-            slider = any(VIEW in output.get("data", {}) for output in cell.outputs)
             cell.source = DIRECTIVE.sub("", cell.source)
-            shown = apart(cell)
-            for part in shown:
-                illustrated(part)
-            cells += [*shown, still()] if slider else shown
+            for part in apart(cell):
+                cells += illustrated(part)
         else:
             cells.append(cell)
             text = cited(linked(cell.source, number, sections), keys)

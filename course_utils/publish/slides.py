@@ -37,7 +37,6 @@ DOCSTRING = re.compile(  # its first sentence, and the rest
 )
 STYLE = "a11y-high-contrast-light"  # of accessible-pygments
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MISSING = "Chromium is missing: `sudo apt install chromium`, or install Google Chrome."
 # Without a window, and without a phone home of its own.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 QUIET += ["--disable-component-update", "--disable-quic"]
@@ -134,7 +133,9 @@ def chromium() -> Iterator[Browser]:
         except Error as error:
             if program:
                 raise
-            raise OSError(MISSING) from error
+            raise OSError(
+                "Chromium is missing: `sudo apt install chromium`, or install Google Chrome."
+            ) from error
         try:
             yield started
         finally:

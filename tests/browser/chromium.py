@@ -6,13 +6,9 @@ import shutil
 import pytest
 from playwright.sync_api import Page
 
-from course_utils.publish import assets, slides
+from course_utils.publish import assets
 
 IN_CI = bool(os.environ.get("CI"))
-needs_chromium = pytest.mark.skipif(
-    not any(map(shutil.which, slides.BROWSERS)) and not IN_CI,
-    reason=slides.MISSING,
-)
 needs_npm = pytest.mark.skipif(
     not (assets.MODULES.is_dir() or shutil.which("npm")) and not IN_CI,
     reason="npm, which brings what pages need, is missing: install Node.js",

@@ -20,9 +20,8 @@ from course_utils.matrix import environment
 from course_utils.nbval_plugin import IGNORE, agree, kinds, settled
 from course_utils.publish import slides
 
-from .chromium import listen, needs_chromium
+from .chromium import listen
 
-pytestmark = needs_chromium
 CHAPTERS = {path.stem: nbformat.read(path, 4) for path in slides.chapters()}
 SLIDING = [
     name

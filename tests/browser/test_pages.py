@@ -9,9 +9,9 @@ import pytest
 
 from course_utils.publish import assets, slides
 
-from .chromium import listen, look, needs_chromium, needs_npm, seen
+from .chromium import listen, look, needs_npm, seen
 
-pytestmark = [needs_chromium, needs_npm]
+pytestmark = needs_npm
 DECKS = [path.stem for path in slides.chapters()]
 SAMPLE = ("index.html", "00_start_here.html", "bibliography.html", "api/checks.html")
 OFF = {"enabled": False}
