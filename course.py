@@ -7,7 +7,6 @@ own, such as environment.yml makes, is used as it is. Written so that old Python
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import pathlib
@@ -21,19 +20,45 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 # Python 2 stops here and shows this line: it has to be the first f-string.
-NEEDS = f"{__file__} needs Python 3.11, 3.12 or 3.13, from https://www.python.org/downloads"
-OLDEST, TOO_NEW = (3, 11), (3, 14)
+NEEDS = f"{__file__} needs Python 3.11 to 3.14, from https://www.python.org/downloads"
+OLDEST, NEWEST = (3, 11), (3, 14)
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "course-stamp"  # tells what was installed, or "unfinished"
-INSTALL = "pip install --disable-pip-version-check -c constraints.txt -e .[test]"
+HOME = ROOT / "build" / "home"  # where programs keep their settings if the user has no home
+INSTALL = "pip install -c constraints.txt -e .[test]"
+# The build without CUDA comes from PyTorch's own index, which is asked once and briefly.
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+TORCH = "pip install --no-deps --timeout 8 --retries 0 -c constraints.txt torch"
 START = "/lab/tree/notebooks/00_start_here.ipynb"  # so that the address printed shows it, too
+PIP_LOG = VENV / "pip.log"
+STUDENT_LAB = ROOT / "course_utils" / "tools" / "student_lab"  # JupyterLab's settings
+
+# Glob patterns, which Jupyter and scikit-image make of paths, and what splits lists of paths.
+FORBIDDEN = "[]*?"
+
+FACTS = """
+import importlib.util, json, platform, sys, sysconfig
+has_torch = (
+    platform.python_implementation() == "CPython"
+    and sys.maxsize > 2**32
+    and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    and "musl" not in str(sysconfig.get_config_var("SOABI"))
+    and (sys.platform, platform.machine()) != ("darwin", "x86_64")
+)
+makes_environments = importlib.util.find_spec("ensurepip") is not None
+about = platform.python_implementation() + " on " + platform.platform()
+print(json.dumps([sys.version_info[:2], about, has_torch, makes_environments]))
+"""
 
 TASKS = {  # name: what it does, and the line that `python -m` runs
-    "lab": ("open the course in JupyterLab", "jupyterlab --LabApp.default_url=" + START),
-    "test": ("prove what you will read: every test, every notebook", "pytest"),
+    "lab": (
+        "open the course in JupyterLab (--lecturer: with nbgrader's panels)",
+        "jupyterlab --LabApp.default_url=" + START,
+    ),
+    "test": ("prove what you will read (--all: with what takes long)", "pytest"),
     "doctor": ("say if this machine is ready, and the cure if not", "course_utils.doctor"),
     "student": ("make or update your own copy of the notebooks", "course_utils.student"),
     "execute": ("run notebooks and store their outputs", "course_utils.execute"),
@@ -49,20 +74,35 @@ TASKS = {  # name: what it does, and the line that `python -m` runs
     "format": ("lay out code and notebooks (--check: only look)", "ruff format"),
 }
 
-FULL = "No space left|not enough space|Disk quota exceeded|No usable temporary directory"
-DENIED = "Permission denied|Read-only file system|Access is denied|Operation not permitted"
-OFFLINE = (
-    "name resolution|getaddrinfo|nodename nor servname|NameResolutionError|ConnectionError"
-    "|Connection refused|Timeout|timed out|Network is unreachable|ProxyError|SSLError"
-)
+AGAIN = ", then run this again."
 CURES = {  # what a failed step prints: the sentence that helps; the first that fits
-    FULL: "The disk is full: make room, about 2 GB (8 GB if PyTorch brings CUDA) where {} is and"
-    " 1 GB in the temporary folder, then run this again.",
-    DENIED: "The environment cannot be written: move {} to a place that is yours, or mend the"
-    " permissions of the path named above, then run this again.",
-    OFFLINE: "No network: pip did not reach its package index; connect, or put your proxy or index"
-    " into pip's own settings, then run this again.",
-    "": "The set-up of {} stopped for the reason above: mend it, then run this again.",
+    "No space left|not enough space|Disk quota exceeded|No usable temporary directory": "The disk"
+    " is full: make room, about 2 GB (8 GB if PyTorch brings CUDA) where {root} is and 1 GB in the"
+    " temporary folder",
+    "requires a different Python": "The environment in .venv is of another Python than the course"
+    " needs: delete the folder .venv in {root}",
+    "CERTIFICATE_VERIFY_FAILED|certificate verify failed|confirming the ssl certificate": "A"
+    " certificate on the way is not trusted here, because the network waits for a log-in, or"
+    " because a company reads what passes. Log in with a browser; or get the company's root"
+    " certificate as a file and name it to pip, `{python} -m pip config set global.cert FILE`",
+    r"\b40[137] (?:Client Error|Forbidden|Unauthorized|Proxy)|HTTP error 40[137]": "A server"
+    " refuses to give packages (its number, 401, 403 or 407, is in {log}): a proxy or an index that"
+    " wants a name and a password, or forbids them; put what it wants into pip's own settings",
+    r"too many 5\d\d error responses|\b5\d\d Server Error": "The package index does not work at"
+    " the moment: wait a little",
+    "name resolution|getaddrinfo|nodename nor servname|NameResolutionError|ConnectionError"
+    "|Failed to establish|Connection refused|Connection aborted|Timeout|timed out"
+    "|Network is unreachable|ProxyError|SSLError": "No network: pip did not reach its package"
+    " index; connect, or put your proxy or index into pip's own settings",
+    r"\(from versions: none\)": "Something answers in the place of pip's package index, and has"
+    " no packages: a page to log in (open any page in a browser, and do), or an index that pip's"
+    " settings name and that lacks what the course needs",
+    "WinError 206|path too long|Long Path": "A path became too long for Windows: move {root} nearer"
+    r" to the drive, to C:\course for example",
+    "Permission denied|Read-only file system|Access is denied|Operation not permitted": "The"
+    " environment cannot be written: move {root} to a place that is yours, or mend the permissions"
+    " of the path named above",
+    "": "The set-up of {root} stopped for the reason above: mend it",
 }
 
 
@@ -70,29 +110,84 @@ def explain(output: str) -> str:
     """Return cause and cure, in one sentence, of a step that failed with this output."""
     if shutil.disk_usage(str(ROOT)).free < 50e6:  # venv hides what its own pip printed
         output = "No space left"
-    return next(cure.format(ROOT) for cause, cure in CURES.items() if re.search(cause, output))
+    cure = next(cure for cause, cure in CURES.items() if re.search(cause, output))
+    return cure.format(root=ROOT, python=PYTHON, log=PIP_LOG) + AGAIN
 
 
-def step(command: "list[str]") -> None:
+def unfetched() -> str:
+    """Return what pip's log, which says more than its stderr, tells of what it could not fetch."""
+    with contextlib.suppress(OSError):
+        log = PIP_LOG.read_text("utf-8", "replace")
+        return "\n".join(re.findall("(?m)^.*(?:Could not fetch URL|from versions:).*$", log))
+    return ""
+
+
+def step(command: "list[str]", env: "dict[str, str]") -> None:
     """Run one step of the set-up, its output shown as it comes; SystemExit says what went wrong."""
-    with subprocess.Popen(command, cwd=str(ROOT), stderr=subprocess.PIPE) as child:
+    with contextlib.suppress(OSError):
+        PIP_LOG.unlink()
+    env = dict(env, PIP_LOG=str(PIP_LOG))
+    with subprocess.Popen(command, cwd=str(ROOT), env=env, stderr=subprocess.PIPE) as child:
         errors = b""
         for line in child.stderr:
             errors += line
             sys.stderr.buffer.write(line)
             sys.stderr.buffer.flush()
     if child.returncode:
-        raise SystemExit(explain(errors.decode("utf-8", "replace")))
+        raise SystemExit(explain(errors.decode("utf-8", "replace") + "\n" + unfetched()))
 
 
-def check_python(version: "tuple[int, int]") -> None:
-    """SystemExit if an environment made with this version of Python would not run the course."""
-    if not OLDEST <= version < TOO_NEW:
-        age = "old" if version < OLDEST else "new"
-        raise SystemExit(f"Python {version[0]}.{version[1]} is too {age}: {NEEDS}.")
-    if importlib.util.find_spec("ensurepip") is None:
+def ask(command: "list[str]", env: "dict[str, str]") -> str:
+    """Return what a command prints; "" if it fails or is not there."""
+    with contextlib.suppress(OSError), open(os.devnull, "w") as null:
+        child = subprocess.Popen(
+            command, cwd=str(ROOT), env=env, stdout=subprocess.PIPE, stderr=null
+        )
+        said = child.communicate()[0].decode("utf-8", "replace")
+        return "" if child.returncode else said
+    return ""
+
+
+def fault(python: "list[str]", env: "dict[str, str]") -> str:
+    """Return why a Python cannot make the course's environment; "" if it can."""
+    said = ask([*python, "-c", FACTS], env)
+    if not said:
+        return f"{' '.join(python)} does not start"
+    version, platform, has_torch, makes_environments = json.loads(said)
+    name = f"Python {version[0]}.{version[1]}"
+    if not OLDEST <= tuple(version) <= NEWEST:
+        return f"{name} is too {'old' if tuple(version) < OLDEST else 'new'} for this course"
+    if not has_torch:
+        return f"PyTorch has no build for this {name} ({platform})"
+    if not makes_environments:
         package = f"python{version[0]}.{version[1]}-venv"
-        raise SystemExit(f"This Python makes no environments: `sudo apt install {package}` first.")
+        return f"This {name} makes no environments (`sudo apt install {package}` mends that)"
+    return ""
+
+
+def suitable_python(env: "dict[str, str]") -> "list[str]":
+    """Return how to call a Python that serves: this one, or one on the PATH; SystemExit if none."""
+    why = fault([sys.executable], env)
+    if not why:
+        return [sys.executable]
+    for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
+        other = ["py", f"-3.{minor}"] if os.name == "nt" else [f"python3.{minor}"]
+        if shutil.which(other[0]) and not fault(other, env):
+            print(f"{why}: {' '.join(other)} makes the environment in its place.", flush=True)
+            return other
+    raise SystemExit(f"{why}, and no other Python on the PATH serves: {NEEDS}.")
+
+
+def check_folder() -> None:
+    """SystemExit if the course cannot work in the folder in which it lies."""
+    if not all((ROOT / name).is_file() for name in ("pyproject.toml", "constraints.txt")):
+        raise SystemExit(f"course.py needs the files beside it, and {ROOT} lacks some: fetch all.")
+    found = sorted(set(str(ROOT)) & set(FORBIDDEN + (os.pathsep if os.name != "nt" else "")))
+    if found:
+        raise SystemExit(
+            f"Jupyter and Python cannot work in a folder with {' '.join(found)} in its path, and"
+            f" {ROOT} is one: rename or move it{AGAIN}"
+        )
 
 
 def tested_versions() -> "dict[str, str | None]":
@@ -107,7 +202,7 @@ def tested_versions() -> "dict[str, str | None]":
 
 def serves() -> bool:
     """Tell if the running Python (conda's, say) has this very folder installed, as tested."""
-    if not OLDEST <= sys.version_info[:2] < TOO_NEW:
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
         return False
     from importlib import metadata  # Python 3.8
 
@@ -121,13 +216,6 @@ def serves() -> bool:
         return all(metadata.version(n).split("+")[0] == v for n, v in tested_versions().items())
     except (metadata.PackageNotFoundError, OSError, TypeError):
         return False
-
-
-def works() -> bool:
-    """Tell if the Python of .venv starts and has pip."""
-    with contextlib.suppress(OSError), open(os.devnull, "w") as null:
-        return subprocess.call([str(PYTHON), "-c", "import pip"], stdout=null, stderr=null) == 0
-    return False
 
 
 def stamp() -> str:
@@ -155,36 +243,102 @@ def alone():
         yield
 
 
-def make_venv() -> None:
+def make_venv(env: "dict[str, str]") -> None:
     """Make .venv afresh; what is in its place is cleared only if it is an environment."""
-    check_python(sys.version_info[:2])
+    python = suitable_python(env)
     ours = (VENV / "pyvenv.cfg").is_file() or (VENV.is_dir() and not os.listdir(str(VENV)))
     if ours:
         print("The environment in .venv is half-made or broken: making it anew.", flush=True)
     elif os.path.lexists(str(VENV)):
-        raise SystemExit(f"{VENV} is no environment of Python: move it away, then run this again.")
-    step([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        raise SystemExit(f"{VENV} is no environment of Python: move it away{AGAIN}")
+    step([*python, "-m", "venv", "--clear", str(VENV)], env)
     STAMP.write_text("unfinished", "utf-8")
 
 
-def set_up() -> None:
+def has_nvidia() -> bool:
+    """Tell if this machine has NVIDIA's driver, so that PyTorch's build with CUDA is of use."""
+    places = ("/proc/driver/nvidia/version", "/usr/lib/wsl/lib/nvidia-smi")
+    return bool(shutil.which("nvidia-smi")) or any(map(os.path.exists, places))
+
+
+def install(env: "dict[str, str]") -> None:
+    """Fill .venv; on Linux without NVIDIA's driver PyTorch's own index is asked first, for its
+    build without CUDA. Where the user's pip settings name a source, that one alone is asked.
+    """
+    pip = [str(PYTHON), "-m"]
+    settings = ask([*pip, "pip", "config", "list"], env)
+    misplaced = re.findall(r"(?m)^\S+\.(?:target|prefix|root)=.*$", settings)
+    if misplaced:
+        raise SystemExit(
+            f"pip's settings send packages elsewhere ({', '.join(misplaced)}): take that out"
+            f" (`pip config debug` names the file){AGAIN}"
+        )
+    own_source = re.search(r"(?m)^\S+\.(?:(?:extra-)?index-url|find-links|no-index)=", settings)
+    if sys.platform == "linux" and not has_nvidia() and not own_source:
+        print(f"PyTorch without CUDA, which nothing here can use, from {TORCH_INDEX}:", flush=True)
+        with open(os.devnull, "w") as null:
+            command = [*pip, *TORCH.split(), "--index-url", TORCH_INDEX]
+            failed = subprocess.call(command, cwd=str(ROOT), env=env, stderr=null)
+        if failed:
+            print("It cannot be reached: PyTorch comes from pip's usual index.", flush=True)
+    step([*pip, *INSTALL.split()], env)
+
+
+def set_up(env: "dict[str, str]") -> None:
     """Make .venv if it is not there or broken, fill it if something else is asked for now."""
     done = STAMP.read_text("utf-8") if STAMP.is_file() else ""
-    whole = done != "unfinished" and works()
+    whole = done != "unfinished" and ask([str(PYTHON), "-c", "import pip; print(1)"], env)
     if whole and done == stamp():
         return
     with alone():
         if not whole:
-            make_venv()
+            make_venv(env)
         print("Installing the course into .venv. The first time takes minutes: about 0.6 GB come")
-        print("over the network (3 GB where PyTorch brings CUDA: see the README).", flush=True)
-        step([str(PYTHON), "-m", *INSTALL.split()])
+        print("over the network (3 GB where PyTorch brings CUDA).", flush=True)
+        install(env)
         STAMP.write_text(stamp(), "utf-8")
 
 
-def run(command: "list[str]") -> int:
+def has_home() -> bool:
+    """Tell if the user has a home folder that can be written to, which programs need."""
+    home = os.path.expanduser("~")
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return os.path.isabs(home) and bool(os.environ.get("HOME", home))
+    except OSError:
+        return False
+
+
+def environment() -> "dict[str, str]":
+    """Return the variables of a task: what other Pythons were told does not reach the course's."""
+    foreign = re.compile("PYTHON|__PYVENV|MPLBACKEND$|PIP_(TARGET|PREFIX|ROOT|PYTHON)$")
+    env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    env.update(PYTHONUTF8="1", PYTHONNOUSERSITE="1")  # the same text on Windows as elsewhere
+    env.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    if not sys.stdin or not sys.stdin.isatty():
+        env["PIP_NO_INPUT"] = "1"
+    if not has_home():
+        HOME.mkdir(parents=True, exist_ok=True)
+        print(f"Your home folder cannot be written to: {HOME} serves instead.", file=sys.stderr)
+        env.update(HOME=str(HOME), USERPROFILE=str(HOME), APPDATA=str(HOME), PIP_NO_CACHE_DIR="1")
+    return env
+
+
+def lab(arguments: "list[str]", env: "dict[str, str]") -> "list[str]":
+    """Return JupyterLab's further arguments; without --lecturer, variables that quieten it, too."""
+    if "--lecturer" in arguments:
+        arguments = [argument for argument in arguments if argument != "--lecturer"]
+    else:
+        paths = [str(STUDENT_LAB), env.get("JUPYTER_CONFIG_PATH")]
+        env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    if os.name != "nt" and os.geteuid() == 0:
+        print("You are root: JupyterLab opens for this machine alone, on 127.0.0.1.", flush=True)
+        arguments = ["--allow-root", "--ServerApp.ip=127.0.0.1", *arguments]
+    return arguments
+
+
+def run(command: "list[str]", env: "dict[str, str]") -> int:
     """Run a task in the folder of this file and return its exit code."""
-    env = dict(os.environ, PYTHONUTF8="1")  # the same text on Windows as elsewhere
     with subprocess.Popen(command, cwd=str(ROOT), env=env) as child:
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the tool, which decides
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
@@ -206,14 +360,17 @@ def main(arguments: "list[str]") -> int:
         print(f"There is no task {task!r}; the tasks are {', '.join(TASKS)}.", file=sys.stderr)
         return 2
     try:
+        check_folder()
+        env = environment()
         python = sys.executable if serves() else str(PYTHON)
         if python == str(PYTHON):
-            set_up()
+            set_up(env)
     except OSError as error:
         raise SystemExit(explain(str(error))) from None
     except KeyboardInterrupt:
         raise SystemExit("Stopped; the same command goes on from here.") from None
-    return run([python, "-m", *TASKS[task][1].split(), *arguments[1:]])
+    rest = lab(arguments[1:], env) if task == "lab" else arguments[1:]
+    return run([python, "-m", *TASKS[task][1].split(), *rest], env)
 
 
 if __name__ == "__main__":

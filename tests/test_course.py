@@ -1,38 +1,62 @@
 """course.py on a folder of its own: pip is played by a small module, everything else is real.
 
-`python -m venv --without-pip` makes the environments, so that each takes a tenth of a second.
+`python -m venv --without-pip` makes the environments, so that each takes a tenth of a second. What
+plays pip and venv comes by a .pth file, for course.py hands no PYTHONPATH on.
 """
 
 import ast
+import contextlib
+import http.server
 import importlib.util
+import io
+import json
 import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
+import zipfile
 from pathlib import Path
+from urllib.parse import unquote
 
+import pip
 import pytest
+from jupyter_core.paths import jupyter_config_path, jupyter_path
+from jupyter_server.extension.config import ExtensionConfigManager
+from jupyterlab_server.config import get_page_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = re.compile(r"first time takes minutes.*GB", re.DOTALL)
 
 PIP = """
 import os, sys, time
+said = " ".join(sys.argv[1:])
+if said == "config list":
+    sys.exit(print(os.environ.get("PIP_SETTINGS", "")))
 with open("pip.log", "a", encoding="utf-8") as log:
-    print(*sys.argv[1:], file=log)
+    print(said, file=log)
 time.sleep(float(os.environ.get("PIP_TAKES", 0)))
+if "--index-url" in said:
+    sys.exit("NO_TORCH" in os.environ)
+with open(os.environ["PIP_LOG"], "w", encoding="utf-8") as log:
+    log.write(os.environ.get("PIP_NOTES", ""))
 sys.stderr.write(os.environ.get("PIP_SAYS", ""))
 sys.exit("PIP_SAYS" in os.environ)
 """
 VENV = """
 import os, subprocess, sys
+from pathlib import Path
 if "VENV_SAYS" in os.environ:
     sys.exit(os.environ["VENV_SAYS"])
-make = [sys.executable, "-I", "-m", "venv", "--without-pip"]
-sys.exit(subprocess.call(make + sys.argv[1:]))
+made = subprocess.call([sys._base_executable, "-I", "-m", "venv", "--without-pip"] + sys.argv[1:])
+packages = next(Path(sys.argv[-1]).glob("[Ll]ib/**/site-packages"))
+(packages / "tools.pth").write_text(str(Path(__file__).parents[1]), "utf-8")
+sys.exit(made)
 """
 DOCTOR = """
 import sys
@@ -45,31 +69,43 @@ sys.exit(7)
 def folder(tmp_path):
     """A checkout with nothing but course.py, what it reads, and a doctor that exits with 7."""
     home = tmp_path / "a course"
-    for name, text in {
-        "course_utils/doctor.py": DOCTOR,
-        "tools/pip/__init__.py": "",
-        "tools/pip/__main__.py": PIP,
-        "tools/venv/__init__.py": "",
-        "tools/venv/__main__.py": VENV,
+    for path, text in {
+        home / "course_utils/doctor.py": DOCTOR,
+        tmp_path / "tools/pip/__init__.py": "",
+        tmp_path / "tools/pip/__main__.py": PIP,
+        tmp_path / "tools/venv/__init__.py": "",
+        tmp_path / "tools/venv/__main__.py": VENV,
     }.items():
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).write_text(text, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     for name in ("course.py", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, home / name)
+    base = tmp_path / "base"
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(base)], check=True)
+    packages = next(base.glob("[Ll]ib/**/site-packages"))
+    first = f"import sys; sys.path.insert(0, {str(tmp_path / 'tools')!r})"
+    (packages / "tools.pth").write_text(first, "utf-8")
     return home
 
 
-def environment(folder, **more):
-    """Return the variables under which pip and venv are the small ones."""
-    return {**os.environ, "PYTHONPATH": str(folder / "tools"), **more}
+def command(folder, *arguments):
+    """Return how to call course.py with a Python whose pip and venv are the small ones."""
+    python = next(folder.parent.glob("base/[bS]*/python*"))
+    return [str(python), str(folder / "course.py"), *arguments]
+
+
+def environment(**more):
+    """Return variables under which pip has no settings but those of the test."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+    return own | {"PIP_CONFIG_FILE": os.devnull} | more
 
 
 def course(folder, *arguments, **more):
     """Run course.py in another folder than its own; return exit code, stdout and stderr."""
     done = subprocess.run(
-        [sys.executable, str(folder / "course.py"), *arguments],
+        command(folder, *arguments),
         cwd=folder.parent,
-        env=environment(folder, **more),
+        env=environment(**more),
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -78,8 +114,10 @@ def course(folder, *arguments, **more):
 
 
 def pip_calls(folder):
+    """Return what pip was asked to install; PyTorch from its own index apart."""
     log = folder / "pip.log"
-    return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [line for line in lines if "--index-url" not in line]
 
 
 @pytest.fixture
@@ -122,9 +160,7 @@ def test_first_run_installs_and_later_runs_only_run(folder):
     assert (code, err) == (7, "")
     assert SIZES.search(out)
     assert f"doctor {folder / '.venv'} ['-x', 'two words']" in out
-    assert pip_calls(folder) == [
-        "install --disable-pip-version-check -c constraints.txt -e .[test]"
-    ]
+    assert pip_calls(folder) == ["install -c constraints.txt -e .[test]"]
 
     start = time.perf_counter()
     code, out, err = course(folder, "doctor")
@@ -181,7 +217,7 @@ def test_a_half_made_or_broken_environment_is_said_and_made_anew(folder, damage)
 
 def test_an_environment_without_pip_is_made_anew(folder):
     course(folder, "doctor")
-    shutil.rmtree(folder / "tools" / "pip")
+    shutil.rmtree(folder.parent / "tools" / "pip")
     code, out, err = course(folder, "doctor")
     assert code == 1
     assert "making it anew" in out
@@ -196,7 +232,7 @@ def test_a_set_up_that_failed_is_made_anew_next_time(folder):
 
 
 def test_a_working_environment_of_the_users_own_is_filled_not_cleared(folder):
-    make = [sys.executable, "-I", "-m", "venv", "--without-pip", str(folder / ".venv")]
+    make = [command(folder)[0], "-m", "venv", str(folder / ".venv")]
     subprocess.run(make, check=True)
     (folder / ".venv" / "mine").touch()
     assert course(folder, "doctor")[0] == 7
@@ -237,6 +273,8 @@ ERROR: No matching distribution found for hatchling>=1.25
         ("ERROR: [Errno 13] Permission denied: '/opt/course/.venv/lib'", "cannot be written"),
         ("[Errno 30] Read-only file system: '/media/course/.venv'", "cannot be written"),
         ("ERROR: ResolutionImpossible", "for the reason above"),
+        ("ERROR: Package 'x' requires a different Python: 3.10 not in", "delete the folder .venv"),
+        ("OSError: [WinError 206] The filename or extension is too long", "nearer to the drive"),
     ],
 )
 @pytest.mark.parametrize("tool", ["PIP_SAYS", "VENV_SAYS"])
@@ -267,29 +305,445 @@ def test_a_nearly_full_disk_is_seen_even_where_venv_hides_what_went_wrong(module
     assert "disk is full" not in module.explain("Error: Command 'ensurepip' returned 1.")
 
 
-@pytest.mark.parametrize(("version", "age"), [((3, 8), "old"), ((3, 10), "old"), ((3, 14), "new")])
-def test_a_python_too_old_or_too_new_is_told_what_is_needed(module, version, age):
-    with pytest.raises(SystemExit, match=rf"Python 3\.\d+ is too {age}: .*3\.11, 3\.12 or 3\.13"):
-        module.check_python(version)
+FACTS = [[3, 12], "CPython on Linux", True, True]
 
 
-@pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13)])
-def test_the_supported_pythons_pass(module, version):
-    module.check_python(version)
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ([[3, 8], *FACTS[1:]], "Python 3.8 is too old for this course"),
+        ([[3, 10], *FACTS[1:]], "Python 3.10 is too old for this course"),
+        ([[3, 15], *FACTS[1:]], "Python 3.15 is too new for this course"),
+        (
+            [[3, 12], "PyPy on Linux", False, True],
+            "PyTorch has no build for this Python 3.12 (PyPy on Linux)",
+        ),
+        ([[3, 12], "", True, False], "`sudo apt install python3.12-venv` mends that"),
+    ],
+)
+def test_a_python_that_does_not_serve_is_told_why(module, monkeypatch, facts, why):
+    monkeypatch.setattr(module, "ask", lambda *_: json.dumps(facts))
+    assert why in module.fault(["python3"], {})
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)
+    with pytest.raises(SystemExit, match=r"no other Python on the PATH serves: .* 3\.11 to 3\.14"):
+        module.suitable_python({})
+
+
+@pytest.mark.parametrize("minor", [11, 12, 13, 14])
+def test_the_supported_pythons_pass(module, monkeypatch, minor):
+    monkeypatch.setattr(module, "ask", lambda *_: json.dumps([[3, minor], *FACTS[1:]]))
+    assert module.suitable_python({}) == [sys.executable]
+
+
+def test_this_very_python_serves(module):
+    assert module.fault([sys.executable], dict(os.environ)) == ""
 
 
 def test_the_versions_named_are_those_of_the_package(module):
     asked = re.search(r'requires-python = "(.+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
-    (old, new) = (".".join(map(str, v)) for v in (module.OLDEST, module.TOO_NEW))
-    assert asked.group(1) == f">={old},<{new}"
+    (old, new) = (module.OLDEST, module.NEWEST)
+    assert asked.group(1) == f">={old[0]}.{old[1]},<{new[0]}.{new[1] + 1}"
     named = re.findall(r"3\.\d+", module.NEEDS.replace(str(ROOT), ""))
-    assert named == [f"3.{minor}" for minor in range(module.OLDEST[1], module.TOO_NEW[1])]
+    assert named == [f"{old[0]}.{old[1]}", f"{new[0]}.{new[1]}"]
 
 
-def test_debian_without_its_venv_package_is_told_which_one(module, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ensurepip", None)
-    with pytest.raises(SystemExit, match=r"sudo apt install python3\.11-venv"):
-        module.check_python((3, 11))
+def edited(folder, old, new):
+    """Change a line of course.py in a folder."""
+    text = (folder / "course.py").read_text("utf-8")
+    assert old in text
+    (folder / "course.py").write_text(text.replace(old, new), "utf-8")
+
+
+needs_scripts = pytest.mark.skipif(os.name == "nt", reason="Windows runs no script without suffix")
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """The only folder on the PATH, and a function that puts programs there."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def put(name, script):
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+        (programs / name).chmod(0o755)
+
+    return put
+
+
+@needs_scripts
+def test_another_python_on_the_path_that_serves_is_used_in_one_line(folder, path):
+    low, high = sys.version_info[1] + 1, sys.version_info[1] + 2
+    edited(folder, "OLDEST, NEWEST = (3, 11), (3, 14)", f"OLDEST, NEWEST = (3, {low}), (3, {high})")
+    code, out, err = course(folder, "doctor")
+    assert (code, out) == (1, "")
+    assert "is too old for this course, and no other Python on the PATH serves" in err
+    assert len(err.splitlines()) == 1
+    assert not (folder / ".venv").exists()
+
+    path(f"python3.{high}", "exit 127")  # as pyenv's does where it is not switched on
+    facts = json.dumps([[3, low], *FACTS[1:]])
+    path(
+        f"python3.{low}",
+        f"case \"$1\" in -c) echo '{facts}';; *) exec '{command(folder)[0]}' \"$@\";; esac",
+    )
+    code, out, err = course(folder, "doctor")
+    assert (code, err) == (7, "")
+    assert f"too old for this course: python3.{low} makes the environment in its place" in out
+    assert course(folder, "doctor") == (7, f"doctor {folder / '.venv'} []\n", ""), "once only"
+
+
+# Where PyTorch comes from
+
+
+def calls(folder):
+    return (folder / "pip.log").read_text("utf-8").splitlines()
+
+
+@pytest.fixture
+def linux(path):
+    if sys.platform != "linux":
+        pytest.skip("elsewhere PyTorch's usual build has no CUDA")
+
+
+@pytest.mark.usefixtures("linux")
+def test_linux_without_a_driver_asks_pytorchs_own_index_first(folder, module):
+    code, out, _ = course(folder, "doctor")
+    assert code == 7
+    first, then = calls(folder)
+    assert first == f"{module.TORCH.removeprefix('pip ')} --index-url {module.TORCH_INDEX}"
+    assert then == "install -c constraints.txt -e .[test]"
+    assert "PyTorch without CUDA" in out
+
+
+@pytest.mark.usefixtures("linux")
+def test_pips_usual_index_serves_where_pytorchs_is_out_of_reach(folder):
+    code, out, err = course(folder, "doctor", NO_TORCH="1")
+    assert (code, err) == (7, "")
+    assert "It cannot be reached: PyTorch comes from pip's usual index." in out
+    assert len(pip_calls(folder)) == 1
+
+
+@pytest.mark.usefixtures("linux")
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "global.index-url='https://mirror/simple'",
+        ":env:.extra-index-url='x'",
+        "install.no-index='1'",
+        "global.find-links='/wheels'",
+    ],
+)
+def test_a_source_of_the_users_own_is_asked_alone(folder, setting):
+    assert course(folder, "doctor", PIP_SETTINGS=f"global.timeout='9'\n{setting}")[0] == 7
+    assert calls(folder) == pip_calls(folder)
+
+
+@pytest.mark.usefixtures("linux")
+def test_a_machine_with_nvidias_driver_gets_cuda(folder, path):
+    path("nvidia-smi", "exit 0")
+    assert course(folder, "doctor")[0] == 7
+    assert calls(folder) == pip_calls(folder)
+
+
+def test_other_systems_ask_pips_index_alone(module, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "ask", lambda *_: "")
+    monkeypatch.setattr(module, "step", lambda command, env: asked.append(command))
+    monkeypatch.setattr(module.subprocess, "call", lambda *_, **__: pytest.fail("asked"))
+    for system in ("darwin", "win32"):
+        monkeypatch.setattr(module.sys, "platform", system)
+        module.install({})
+    assert len(asked) == 2
+
+
+def test_settings_that_send_packages_elsewhere_are_named(folder):
+    code, _, err = course(folder, "doctor", PIP_SETTINGS="install.target='/opt/mine'")
+    assert code == 1
+    assert "install.target='/opt/mine'" in err
+    assert pip_calls(folder) == []
+
+
+class Index(http.server.BaseHTTPRequestHandler):
+    """A package index that answers each request in one way, "nothing" included."""
+
+    def do_GET(self):
+        if self.server.answer == "nothing":
+            time.sleep(30)
+        elif isinstance(self.server.answer, int):
+            self.send_error(self.server.answer)
+        else:
+            body = self.server.answer.get(unquote(self.path).rstrip("/"), b"<p>Log in</p>")
+            self.send_response(200)
+            is_page = not self.path.endswith(".whl")
+            self.send_header("Content-Type", "text/html" if is_page else "application/zip")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    do_CONNECT = do_GET  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def index(answer, certificate=None):
+    """The address of a package index on this machine."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        server.answer = answer
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        scheme = "https" if certificate else "http"
+        yield f"{scheme}://localhost:{server.server_port}"
+        server.shutdown()
+
+
+def real_pip(folder):
+    """Let the environment of a folder use the pip of this Python."""
+    shutil.rmtree(folder.parent / "tools" / "pip")
+    shutil.copytree(Path(pip.__file__).parent, folder.parent / "tools" / "pip")
+
+
+TORCH = {
+    "torch/__init__.py": "",
+    "torch-{}.dist-info/METADATA": "Metadata-Version: 2.1\nName: torch\nVersion: {}\n",
+    "torch-{}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "torch-{}.dist-info/RECORD": "",
+}
+
+
+def wheel(version):
+    """Return a wheel that claims to be PyTorch."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in TORCH.items():
+            archive.writestr(name.format(version), text.format(version))
+    return file.getvalue()
+
+
+@pytest.mark.usefixtures("linux")
+def test_pytorchs_own_index_gives_the_tested_version_without_cuda(folder, module):
+    version = module.tested_versions()["torch"]
+    name = f"torch-{version}+cpu-py3-none-any.whl"
+    links = f'<a href="/{name}">{name}</a><a href="/torch-99-py3-none-any.whl">torch-99</a>'
+    real_pip(folder)
+    edited(folder, '"pip install -c constraints.txt -e .[test]"', '"pip list"')
+    with index({"/torch": links.encode(), f"/{name}": wheel(f"{version}+cpu")}) as address:
+        edited(folder, module.TORCH_INDEX, address)
+        code, out, _ = course(folder, "doctor")
+    assert code == 7
+    assert re.search(rf"(?m)^torch +{re.escape(version)}\+cpu$", out), out
+
+
+@pytest.mark.usefixtures("linux")
+@pytest.mark.parametrize("answer", ["nothing", 403, {}])
+def test_an_index_of_pytorchs_that_gives_nothing_is_left_within_seconds(folder, module, answer):
+    real_pip(folder)
+    edited(folder, '"pip install -c constraints.txt -e .[test]"', '"pip list"')
+    with index(answer) as address:
+        edited(folder, module.TORCH_INDEX, address)
+        start = time.monotonic()
+        code, out, err = course(folder, "doctor")
+    assert time.monotonic() - start < 20
+    assert (code, err) == (7, "")
+    assert "It cannot be reached: PyTorch comes from pip's usual index." in out
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A file with a key and a certificate that nobody has signed but itself."""
+    openssl = shutil.which("openssl")
+    if openssl is None and "CI" not in os.environ:
+        pytest.skip("openssl, which makes a certificate, is missing")
+    file = str(tmp_path / "certificate.pem")
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    subprocess.run([*make, "-keyout", file, "-out", file], check=True, capture_output=True)
+    return file
+
+
+def refused(folder, address, **more):
+    """Return what course.py says in the end when the real pip asks an index at this address."""
+    real_pip(folder)
+    more |= {"PIP_RETRIES": "0", "PIP_TIMEOUT": "2", "PIP_INDEX_URL": address}
+    code, _, err = course(folder, "doctor", **more)
+    print(err)
+    assert code == 1
+    return err.splitlines()[-1]
+
+
+def test_a_certificate_that_is_not_trusted_is_named(folder, certificate):
+    with index({}, certificate) as address:
+        assert "A certificate on the way is not trusted here" in refused(folder, address)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_index_that_refuses_is_named(folder, status):
+    with index(status) as address:
+        assert "A server refuses to give packages" in refused(folder, address)
+
+
+def test_a_proxy_that_wants_a_password_is_named(folder):
+    with index(407) as address:
+        said = refused(folder, "https://elsewhere.invalid", PIP_PROXY=address)
+    assert "A server refuses to give packages" in said
+
+
+def test_an_index_that_is_ill_is_named(folder):
+    with index(503) as address:
+        assert "does not work at the moment" in refused(folder, address)
+
+
+def test_a_page_to_log_in_where_the_index_should_be_is_named(folder):
+    with index({}) as address:
+        said = refused(folder, address)
+    assert "Something answers in the place of pip's package index" in said
+    assert "log in" in said
+
+
+def test_an_index_that_is_not_there_is_no_network(folder):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert "No network" in refused(folder, f"http://localhost:{port}")
+
+
+# What must not reach the course, and where it cannot work
+
+
+TELLS = """
+import os, sys
+print(sorted(os.environ.keys() & {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "MPLBACKEND"}))
+print(*sys.argv[1:])
+print(os.path.expanduser("~"))
+print(os.environ.get("JUPYTER_CONFIG_PATH"), os.environ.get("PYTHONUTF8"))
+"""
+
+
+def test_variables_of_other_pythons_do_not_reach_the_course(folder):
+    (folder / "course_utils" / "doctor.py").write_text(TELLS, "utf-8")
+    (folder / "other" / "numpy").mkdir(parents=True)
+    (folder / "other" / "numpy" / "__init__.py").write_text("raise SystemExit('foreign')", "utf-8")
+    more = {"PYTHONPATH": str(folder / "other"), "PYTHONOPTIMIZE": "1", "MPLBACKEND": "nonsense"}
+    code, out, err = course(folder, "doctor", **more)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-4] == "[]"
+    assert out.splitlines()[-1].endswith(" 1")
+
+
+@pytest.mark.parametrize("setting", [{"PIP_USER": "1"}, {"PIP_TARGET": "elsewhere"}, {}])
+def test_pips_habits_of_elsewhere_do_not_reach_the_environment(folder, setting):
+    """The real pip, which refuses --user in an environment, installs a package of nothing."""
+    real_pip(folder)
+    (folder / "pip.conf").write_text("[global]\nuser = yes\n", "utf-8")
+    setting = setting | {"PIP_CONFIG_FILE": str(folder / "pip.conf")}
+    (folder / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n', "utf-8")
+    edited(
+        folder, '"pip install -c constraints.txt -e .[test]"', '"pip install --no-index ./x.whl"'
+    )
+    (folder / "torch-1-py3-none-any.whl").write_bytes(wheel("1"))
+    edited(folder, "./x.whl", "./torch-1-py3-none-any.whl")
+    assert course(folder, "doctor", PIP_NO_INDEX="1", **setting)[0] == 7
+    assert [*(folder / ".venv").glob("[Ll]ib/**/site-packages/torch")]
+
+
+@pytest.mark.parametrize("character", ["[", "]", "*", "?"] if os.name != "nt" else ["[", "]"])
+def test_a_folder_that_cannot_work_is_refused_before_anything_is_installed(folder, character):
+    moved = folder.rename(folder.with_name(f"my {character} course"))
+    code, out, err = course(moved, "doctor")
+    assert (code, out) == (1, "")
+    assert f"a folder with {character} in its path" in err
+    assert len(err.splitlines()) == 1
+    assert not (moved / ".venv").exists()
+
+
+def test_course_py_alone_says_that_the_rest_is_missing(folder):
+    (folder / "constraints.txt").unlink()
+    code, _, err = course(folder, "doctor")
+    assert code == 1
+    assert "needs the files beside it" in err
+    assert not (folder / ".venv").exists()
+
+
+@needs_scripts
+@pytest.mark.parametrize("home", ["", "/dev/null", "/dev/null/nobody", "/nonexistent/nobody"])
+def test_a_home_that_cannot_be_written_is_replaced(folder, home):
+    (folder / "course_utils" / "doctor.py").write_text(TELLS, "utf-8")
+    code, out, err = course(folder, "doctor", HOME=home)
+    assert code == 0
+    assert err.splitlines() == [
+        f"Your home folder cannot be written to: {folder / 'build' / 'home'} serves instead."
+    ]
+    assert out.splitlines()[-2] == str(folder / "build" / "home")
+    assert (folder / "build" / "home").is_dir()
+
+
+def test_a_home_is_left_alone(folder, tmp_path):
+    (folder / "course_utils" / "doctor.py").write_text(TELLS, "utf-8")
+    code, out, err = course(folder, "doctor", HOME=str(tmp_path), USERPROFILE=str(tmp_path))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-2] == str(tmp_path)
+
+
+# JupyterLab
+
+
+@pytest.fixture
+def lab(folder):
+    """A function that runs `course.py lab` where a small module plays JupyterLab."""
+    (folder / "jupyterlab.py").write_text(TELLS, "utf-8")
+    course(folder, "doctor")
+    return lambda *arguments, **more: course(folder, "lab", *arguments, **more)[1].splitlines()[-4:]
+
+
+def test_lab_is_a_students_unless_a_lecturer_asks(folder, lab):
+    settings = folder / "course_utils" / "tools" / "student_lab"
+    _, said, _, paths = lab("--port=9")
+    assert said.endswith("--port=9")
+    assert paths == f"{settings} 1"
+    assert lab(JUPYTER_CONFIG_PATH="mine")[3] == f"{settings}{os.pathsep}mine 1"
+    _, said, _, paths = lab("--lecturer", "--port=9")
+    assert "--lecturer" not in said
+    assert said.endswith("--port=9")
+    assert paths == "None 1"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no root")
+@pytest.mark.parametrize("user", [0, 1000])
+def test_root_gets_a_jupyterlab_for_this_machine_alone(module, monkeypatch, capsys, user):
+    monkeypatch.setattr(module.os, "geteuid", lambda: user)
+    arguments = module.lab(["--port=9"], {})
+    if user:
+        assert arguments == ["--port=9"]
+        assert capsys.readouterr().out == ""
+    else:
+        assert arguments == ["--allow-root", "--ServerApp.ip=127.0.0.1", "--port=9"]
+        assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_students_jupyterlab_has_no_panel_of_the_grader_and_asks_nothing(module, monkeypatch):
+    """JupyterLab's own reading of the settings; and without them nbgrader's extension is there."""
+
+    def switched_off(*paths):
+        monkeypatch.setenv("JUPYTER_CONFIG_PATH", os.pathsep.join(paths))
+        page = get_page_config(jupyter_path("labextensions"))
+        assert "@jupyter/nbgrader" in [each["name"] for each in page["federated_extensions"]]
+        return set(page["disabledExtensions"])
+
+    wanted = {"@jupyter/nbgrader", "@jupyterlab/apputils-extension:announcements"}
+    assert wanted <= switched_off(str(module.STUDENT_LAB))
+    assert not wanted & switched_off()
+
+    folders = jupyter_config_path()
+    servers = ExtensionConfigManager(read_config_path=[str(module.STUDENT_LAB), *folders])
+    held = servers.get_jpserver_extensions()
+    assert [n for n, is_on in held.items() if n.startswith("nbgrader") and is_on] == []
+    held = ExtensionConfigManager(read_config_path=folders).get_jpserver_extensions()
+    assert [n for n, is_on in held.items() if n.startswith("nbgrader") and is_on]
 
 
 def test_old_pythons_can_read_the_file():
@@ -303,9 +757,11 @@ def test_old_pythons_can_read_the_file():
 
 
 def test_two_set_ups_at_once_are_kept_apart(folder):
-    command = [sys.executable, str(folder / "course.py"), "doctor"]
     first = subprocess.Popen(
-        command, env=environment(folder, PIP_TAKES="3"), stdout=subprocess.PIPE, encoding="utf-8"
+        command(folder, "doctor"),
+        env=environment(PIP_TAKES="3"),
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
     with first:
         assert first.stdout.readline().startswith("Installing")
@@ -322,8 +778,8 @@ def test_a_task_that_is_ended_takes_its_tool_with_it(folder):
     course(folder, "doctor")
     slow = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
     (folder / "course_utils" / "doctor.py").write_text(slow, encoding="utf-8")
-    command = [sys.executable, str(folder / "course.py"), "doctor"]
-    with subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE) as task:
+    call = command(folder, "doctor")
+    with subprocess.Popen(call, env=environment(), stdout=subprocess.PIPE) as task:
         tool = int(task.stdout.readline())
         task.send_signal(signal.SIGTERM)
         assert task.wait(10) == 128 + signal.SIGTERM
