@@ -261,7 +261,7 @@ def has_nvidia() -> bool:
     return bool(shutil.which("nvidia-smi")) or any(map(os.path.exists, places))
 
 
-def install(env: "dict[str, str]") -> None:
+def install(env: "dict[str, str]", *options: str) -> None:
     """Fill .venv; on Linux without NVIDIA's driver PyTorch's own index is asked first, for its
     build without CUDA. Where the user's pip settings name a source, that one alone is asked.
     """
@@ -281,7 +281,7 @@ def install(env: "dict[str, str]") -> None:
             failed = subprocess.call(command, cwd=str(ROOT), env=env, stderr=null)
         if failed:
             print("It cannot be reached: PyTorch comes from pip's usual index.", flush=True)
-    step([*pip, *INSTALL.split()], env)
+    step([*pip, *INSTALL.split(), *options], env)
 
 
 def set_up(env: "dict[str, str]") -> None:
@@ -291,11 +291,15 @@ def set_up(env: "dict[str, str]") -> None:
     if whole and done == stamp():
         return
     with alone():
-        if not whole:
-            make_venv(env)
-        print("Installing the course into .venv. The first time takes minutes: about 0.6 GB come")
-        print("over the network (3 GB where PyTorch brings CUDA).", flush=True)
-        install(env)
+        if whole and done:
+            print("Bringing .venv up to date; this takes a minute.", flush=True)
+            install(env, "--quiet")  # or pip tells of all that is there already
+        else:
+            if not whole:
+                make_venv(env)
+            print("Installing the course into .venv. The first time takes minutes: about 0.6 GB")
+            print("come over the network (3 GB where PyTorch brings CUDA).", flush=True)
+            install(env)
         STAMP.write_text(stamp(), "utf-8")
 
 

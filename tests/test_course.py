@@ -179,6 +179,7 @@ def test_pip_is_called_again_when_what_is_asked_for_has_changed(folder, name):
     assert course(folder, "doctor", PIP_SAYS="ConnectionError")[0] == 1
     assert course(folder, "doctor")[0] == 7
     assert len(pip_calls(folder)) == 3
+    assert pip_calls(folder)[2].endswith(" --quiet"), "or it lists all that is there already"
     assert (folder / ".venv" / "mine").exists(), "an update must not clear the environment"
 
 

@@ -137,6 +137,19 @@ def test_workflows_run_tasks_and_tests_that_there_are(path):
             assert SpecifierSet(PROJECT["requires-python"]).contains(version)
 
 
+def test_the_container_for_codespaces_and_vs_code_sets_the_course_up():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    version = container["image"].rpartition(":")[2]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
+    python, script, task = container["postCreateCommand"].split()
+    assert (python, script) == ("python3", "course.py")
+    assert task in COURSE["TASKS"]
+    interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter == f"${{containerWorkspaceFolder}}/{COURSE['VENV'].name}/bin/python"
+    for name in container["customizations"]["codespaces"]["openFiles"]:
+        assert (ROOT / name).is_file()
+
+
 def test_pre_commit_uses_the_pinned_ruff():
     revisions = {repo["repo"]: repo["rev"] for repo in read(YAML[1])["repos"]}
     (ruff,) = (rev for repo, rev in revisions.items() if repo.endswith("/ruff-pre-commit"))
