@@ -36,8 +36,8 @@ START = "/lab/tree/notebooks/00_start_here.ipynb"  # so that the address printed
 PIP_LOG = VENV / "pip.log"
 STUDENT_LAB = ROOT / "course_utils" / "tools" / "student_lab"  # JupyterLab's settings
 
-# Glob patterns, which Jupyter and scikit-image make of paths, and what splits lists of paths.
-FORBIDDEN = "[]*?"
+# JupyterLab and scikit-image make glob patterns of paths; Python's venv refuses what splits PATH.
+FORBIDDEN = r"\[[^/\\]*\]" if os.name == "nt" else r"\[[^/]*\]|:|[\udc80-\udcff]"
 
 FACTS = """
 import importlib.util, json, platform, sys, sysconfig
@@ -182,11 +182,13 @@ def check_folder() -> None:
     """SystemExit if the course cannot work in the folder in which it lies."""
     if not all((ROOT / name).is_file() for name in ("pyproject.toml", "constraints.txt")):
         raise SystemExit(f"course.py needs the files beside it, and {ROOT} lacks some: fetch all.")
-    found = sorted(set(str(ROOT)) & set(FORBIDDEN + (os.pathsep if os.name != "nt" else "")))
+    found = re.search(FORBIDDEN, str(ROOT))
     if found:
+        what = f"{found.group()} in its path" if found.group().isascii() else "such a name"
+        named = str(ROOT).encode("utf-8", "replace").decode("utf-8")
         raise SystemExit(
-            f"Jupyter and Python cannot work in a folder with {' '.join(found)} in its path, and"
-            f" {ROOT} is one: rename or move it{AGAIN}"
+            f"Python or JupyterLab cannot work in a folder with {what}, and this is one:"
+            f" {named}. Rename or move it{AGAIN}"
         )
 
 
