@@ -57,7 +57,9 @@ def docstrings(path: Path) -> Iterator[str]:
 
 def passages(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the place, a file and a cell, and the text of all that may hold links."""
-    for path in sorted(path for pattern in (*TEXTS, "notebooks/**/*.bib") for path in root.glob(pattern)):
+    for path in sorted(
+        path for pattern in (*TEXTS, "notebooks/**/*.bib") for path in root.glob(pattern)
+    ):
         yield str(path.relative_to(root)), path.read_text("utf-8")
     for path in sorted(root.glob("notebooks/**/*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:
@@ -69,7 +71,9 @@ def passages(root: Path) -> Iterator[tuple[str, str]]:
 
 def trimmed(link: str) -> str:
     """Return a link without the sentence's own marks behind it, or the bracket around it."""
-    while link.endswith(tuple(".,;:!?*")) or (link.endswith(")") and link.count(")") > link.count("(")):
+    while link.endswith(tuple(".,;:!?*")) or (
+        link.endswith(")") and link.count(")") > link.count("(")
+    ):
         link = link[:-1]
     return urldefrag(link).url
 
@@ -84,7 +88,9 @@ def addresses(text: str) -> set[str]:
 
 def collected(root: Path) -> dict[str, list[str]]:
     """Return the places of each address that the course links to, or downloads from."""
-    places = {f"{m}{name}.gz": ["course_utils/data.py"] for m in MNIST_MIRRORS for name in MNIST_SHA256}
+    places = {
+        f"{m}{name}.gz": ["course_utils/data.py"] for m in MNIST_MIRRORS for name in MNIST_SHA256
+    }
     for place, text in passages(root):
         for address in addresses(text):
             places.setdefault(address, []).append(place)
