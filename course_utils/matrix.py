@@ -13,17 +13,20 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from course_utils.execute import NOTEBOOKS
+from course_utils.execute import ELSEWHERE, NOTEBOOKS
 
 CORNERS = ["best-2", "best-1", "default-1", "default-2", "avx2-1", "avx2-2"]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the corners asked for and print a table; 1 if a notebook failed in one, else 0."""
+    """Run the corners asked for and print a table; 1 if a notebook failed, 2 from a package."""
     parser = argparse.ArgumentParser(prog="course_utils.matrix", description=__doc__)
     parser.add_argument("--corner", action="append", choices=CORNERS, help="default: all")
     parser.add_argument("notebooks", nargs="*", type=Path, default=[NOTEBOOKS], metavar="NOTEBOOK")
     asked = parser.parse_args(arguments)
+    if not NOTEBOOKS.is_dir():
+        print(ELSEWHERE, file=sys.stderr)
+        return 2
     corners = asked.corner or CORNERS
     if any(corner.startswith("avx2") for corner in corners) and not has_avx2():
         print("This processor has no AVX2, so those corners are left out.")

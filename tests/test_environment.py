@@ -24,6 +24,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 PINS = dict(line.split("==") for line in LINES if not line.startswith("#"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CONFIG = [ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"]
 YAML = [ROOT / "environment.yml", ROOT / ".pre-commit-config.yaml", ROOT / "CITATION.cff"]
 
 
@@ -118,7 +119,7 @@ def test_whatever_the_course_brings_with_it_is_pinned():
     assert [name for name in seen - PINS.keys() if not here_only.match(name)] == []
 
 
-@pytest.mark.parametrize("path", YAML + WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", YAML + WORKFLOWS + CONFIG, ids=lambda path: path.name)
 def test_yaml_files_can_be_read(path):
     assert isinstance(read(path), dict)
 
@@ -156,5 +157,54 @@ def test_pre_commit_uses_the_pinned_ruff():
     assert ruff == f"v{PINS['ruff']}"
 
 
-def test_citation_names_the_version_of_the_package():
-    assert str(read(ROOT / "CITATION.cff")["version"]) == PROJECT["version"]
+def test_the_version_stands_in_one_place_and_the_newest_release_has_it():
+    """pyproject.toml says it; a citation names none, and what is installed says the same."""
+    releases = re.findall(r"(?m)^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert releases[0] == PROJECT["version"]
+    assert metadata.version("course-utils") == PROJECT["version"]
+    assert "version" not in read(ROOT / "CITATION.cff")
+    assert [len(Version(release).release) for release in releases] == [3] * len(releases)
+
+
+FORMS = sorted({*(ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")} - {*CONFIG})
+PULL = ROOT / ".github" / "pull_request_template.md"
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_a_form_for_issues_has_what_github_asks_for(path):
+    """What GitHub's own check of a form wants: its page shows nothing of one that lacks it."""
+    form = read(path)
+    assert form.keys() <= {"name", "description", "title", "labels", "assignees", "body"}
+    assert form["name"]
+    assert form["description"]
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert fields
+    ids = [field["id"] for field in fields]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[\w-]+", name) for name in ids)
+    for field in form["body"]:
+        wanted = {"markdown": "value", "dropdown": "options", "checkboxes": "options"}
+        assert field["type"] in {*wanted, "input", "textarea"}
+        assert field["attributes"][wanted.get(field["type"], "label")]
+        assert "label" in field["attributes"] or field["type"] == "markdown"
+
+
+def test_forms_ask_for_the_doctor_and_warn_of_what_everybody_can_read():
+    text = {path.name: " ".join(path.read_text("utf-8").split()) for path in FORMS}
+    assert "python3 course.py doctor" in text["broken.yml"]
+    assert "Do not post solutions or hidden tests, nor names" in text["homework.yml"]
+    names = {path.stem.split("_")[0] for path in (ROOT / "notebooks/homework").glob("hw*.ipynb")}
+    (which,) = (f for f in read(FORMS[1])["body"] if f.get("id") == "which")
+    assert {*which["attributes"]["options"]} == {*names, "all of them"}
+    pull = PULL.read_text("utf-8")
+    assert "`course_utils/built`" in pull
+    assert "no solution, hidden test or model answer" in " ".join(pull.split())
+
+
+@pytest.mark.parametrize("path", [*FORMS, PULL], ids=lambda path: path.name)
+def test_forms_name_files_and_tasks_that_there_are(path):
+    text = path.read_text("utf-8")
+    for task in re.findall(r"course\.py (\w+)", text):
+        assert task in COURSE["TASKS"]
+    for name in re.findall(r"`([\w.-]+(?:/[\w.-]+)+|[\w-]+\.md)`", text):
+        assert (ROOT / name).exists(), name

@@ -1,6 +1,7 @@
 """Slides and book: what a chapter becomes on its way to the browser."""
 
 import re
+import shutil
 
 import nbformat
 import pytest
@@ -166,21 +167,31 @@ def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_caption(
     assert ["remove-input" in part.metadata.get("tags", []) for part in made] == [False, True, True]
 
 
-def test_a_folder_that_is_no_book_is_left_as_it_is(tmp_path, capsys):
-    mine = tmp_path / "html" / "mine.html"
-    mine.parent.mkdir()
-    mine.write_text("my own page")
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        ["html/mine.html"],
+        ["source/conf.py", "source/index.rst"],  # somebody's own Sphinx project
+        ["html/.doctrees/index.doctree", "html/index.html"],
+    ],
+)
+def test_a_folder_that_is_no_book_of_ours_is_left_as_it_is(theirs, tmp_path, capsys):
+    for name in theirs:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("my own")
     assert book.main(["--to", str(tmp_path)]) == 2
-    assert "would be overwritten" in capsys.readouterr().err
-    assert mine.read_text() == "my own page"
-    assert not (tmp_path / "source").exists()
+    assert "is no book of ours" in capsys.readouterr().err
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(tmp_path)) for path in left} == set(theirs)
+    assert {path.read_text() for path in left} == {"my own"}
 
 
 def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
-    (tmp_path / "html" / ".doctrees").mkdir(parents=True)  # as Sphinx makes it, first of all
+    folders = [tmp_path / "source", tmp_path / "html"]
+    book.clear(*folders)
     (tmp_path / "html" / "exam.html").write_text("answers")
-    book.clear(tmp_path / "html", ".doctrees")
-    assert not (tmp_path / "html").exists()
+    book.clear(*folders)
+    assert [list(folder.iterdir()) for folder in folders] == [[f / book.MARK] for f in folders]
 
 
 def test_without_a_browser_slides_say_what_to_install(monkeypatch):
@@ -218,8 +229,90 @@ def test_a_chapter_for_colab_installs_the_course_where_it_is_missing_only(tmp_pa
     assert f"git+{ADDRESS}" in (tmp_path / "requirements.txt").read_text("utf-8")
 
 
-@pytest.mark.parametrize("address", ["course", "http://x.y/z", "https://x.y/z; rm -rf /", ""])
-def test_an_address_that_is_none_is_refused(address, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "address",
+    [
+        ADDRESS,
+        f"{ADDRESS}/",
+        f"{ADDRESS}.git",
+        "https://gitlab.com/group/subgroup/deeper/course",
+        "https://git.example.org:8443/you/course",
+        "https://git.example.org/course.git",
+        "https://github.com/you/my.course-2026",
+    ],
+)
+def test_an_address_that_pip_can_install_from_is_taken(address):
+    assert launch.repository(f" {address} ") == address.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        (f"{ADDRESS}/tree/main", ADDRESS),
+        (f"{ADDRESS}/blob/main/notebooks/01_ista.ipynb", ADDRESS),
+        (f"{ADDRESS}?tab=readme-ov-file", ADDRESS),
+        (f"{ADDRESS}#two-commands", ADDRESS),
+        (f"{ADDRESS}/issues/7", ADDRESS),
+        (f"{ADDRESS}/settings", ADDRESS),
+        (f"{ADDRESS}.git@v1", launch.FORM),
+        (f"git+{ADDRESS}", ADDRESS),
+        ("http://github.com/you/course", ADDRESS),
+        ("github.com/you/course", ADDRESS),
+        ("git@github.com:you/course.git", ADDRESS),
+        ("ssh://git@github.com/you/course.git", ADDRESS),
+        ("https://you:secret@github.com/you/course", ADDRESS),
+        ("https://github.com/you", launch.FORM),
+        ("https://github.com", launch.FORM),
+        ("https://github.com/you/../course", launch.FORM),
+        ("https://you.github.io/course/index.html", launch.FORM),
+        ("https://colab.research.google.com/github/you/course/blob/main/a.ipynb", launch.FORM),
+        ("https://raw.githubusercontent.com/you/course/main/README.md", launch.FORM),
+        (
+            "https://gitlab.com/group/sub/course/-/tree/main/notebooks",
+            "https://gitlab.com/group/sub/course",
+        ),
+        ("https://codeberg.org/you/course/src/branch/main", "https://codeberg.org/you/course"),
+        ("https://x.y/z", launch.FORM),
+        (f"{ADDRESS} ; rm -rf /", ADDRESS),
+        (f"{ADDRESS}{{x}}", launch.FORM),
+        (f"{ADDRESS}$HOME", launch.FORM),
+        ("course", launch.FORM),
+        ("", launch.FORM),
+    ],
+)
+def test_another_address_is_refused_with_the_one_that_was_meant(address, meant, tmp_path, capsys):
     assert launch.main([address, "--to", str(tmp_path / "launch")]) == 2
-    assert "is no address like" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.endswith(f"that pip can install from: write {meant}\n")
+    assert len(told.splitlines()) == 1
     assert not (tmp_path / "launch").exists()
+
+
+def test_launch_writes_over_what_it_wrote_itself(tmp_path):
+    assert launch.main([ADDRESS, "--to", str(tmp_path)]) == 0
+    (tmp_path / "README.md").write_text("mine")  # beside it: a repository for Binder
+    assert launch.main([f"{ADDRESS}2", "--to", str(tmp_path)]) == 0
+    assert f"git+{ADDRESS}2" in (tmp_path / "requirements.txt").read_text("utf-8")
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "runtime.txt", "01_ista.ipynb"])
+def test_launch_writes_over_nobody_elses_file(name, tmp_path, capsys):
+    """Neither one that was there before, nor one of its own that was changed since."""
+    for _ in range(2):
+        (tmp_path / name).write_text("mine")
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert launch.main([f"{ADDRESS}2", "--to", str(tmp_path)]) == 2
+        assert f"holds a {name} that this did not write" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        (tmp_path / name).unlink()
+        assert launch.main([ADDRESS, "--to", str(tmp_path)]) == 0
+
+
+def test_launch_into_the_chapters_own_folder_changes_nothing(tmp_path, capsys):
+    for path in slides.chapters():
+        shutil.copy(path, tmp_path)
+    assert launch.main([ADDRESS, "--to", str(tmp_path)]) == 2
+    assert "holds a 00_start_here.ipynb that this did not write" in capsys.readouterr().err
+    copies = [tmp_path / path.name for path in slides.chapters()]
+    assert [c.read_bytes() for c in copies] == [p.read_bytes() for p in slides.chapters()]

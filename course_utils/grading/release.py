@@ -108,13 +108,14 @@ def renew(course: Path) -> list[str]:
 
     Raises FileNotFoundError without sources, RuntimeError with nbgrader's words if it fails.
     """
-    from nbgrader.apps import NbGraderAPI  # slow to import
+    homework = sources()
+    from nbgrader.apps import NbGraderAPI  # slow to import, and not where there are no sources
 
     course.mkdir(parents=True, exist_ok=True)
     if not (course / "nbgrader_config.py").exists():
         write(course / "nbgrader_config.py", SETTINGS)
     api, lines = NbGraderAPI(config=settings(course)), []
-    for name, path in sources().items():
+    for name, path in homework.items():
         text = nbformat.writes(with_expected_figures(nbformat.read(path, as_version=4))) + "\n"
         place = course / "source" / name / path.name
         released = course / "release" / name / path.name

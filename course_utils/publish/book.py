@@ -32,6 +32,7 @@ from course_utils.publish.slides import DIRECTIVE, chapters
 ROOT = NOTEBOOKS.parent
 PAGES = NOTEBOOKS / "book"
 SITE = Path(__file__).parent / "site"
+MARK = ".course-book"  # in folders that a build made, and may clear
 SECTION = re.compile(r"^## (\d+) · .+$", re.MULTILINE)
 REFERENCE = re.compile(
     r"\bchapter (\d)(?:, section (\d+)|'s section (\d+))?|\bsection (\d+)\b", re.IGNORECASE
@@ -237,17 +238,20 @@ def api(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join(lines), "utf-8")
 
 
-def clear(folder: Path, mark: str) -> None:
-    """Remove a folder of an earlier build, known by its mark; OSError if it holds other things."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
-        raise OSError(f"{folder} is no book of ours, and would be overwritten: name another --to.")
-    shutil.rmtree(folder, ignore_errors=True)
+def clear(*folders: Path) -> None:
+    """Make folders anew that an earlier build made; OSError if one holds somebody's own things."""
+    for folder in folders:
+        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+            raise OSError(f"{folder} is no book of ours: name another --to, or move it away.")
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
 
 
 def lay_out(folder: Path) -> None:
-    """Write all that Sphinx builds from into a fresh folder."""
-    folder.mkdir(parents=True)
-    shutil.copy(SITE / "conf.py", folder)  # first: it marks the folder as ours
+    """Write all that Sphinx builds from into an empty folder."""
+    shutil.copy(SITE / "conf.py", folder)
     shutil.copytree(PAGES, folder, dirs_exist_ok=True)
     (folder / "_static").mkdir()
     (folder / "stored").mkdir()  # chapters as they are, to download
@@ -270,8 +274,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=assets.BUILD / "book", metavar="FOLDER")
     wanted = parser.parse_args(arguments)
     try:
-        clear(wanted.to / "source", "conf.py")
-        clear(wanted.to / "html", ".doctrees")  # or pages that are no more would be published
+        # html, too, or pages that are no more would be published
+        clear(wanted.to / "source", wanted.to / "html")
         lay_out(wanted.to / "source")
     except OSError as error:
         print(error, file=sys.stderr)

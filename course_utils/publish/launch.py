@@ -6,6 +6,7 @@ the two files that Binder reads. Put the folder under version control anywhere, 
 """
 
 import argparse
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -14,11 +15,18 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from course_utils.execute import NOTEBOOKS
+from course_utils import execute
 from course_utils.publish import assets
 from course_utils.publish.slides import chapters
 
-ADDRESS = re.compile(r"https://[\w.-]+/[\w./-]+?(\.git)?/?")
+FORM = "https://github.com/YOU/COURSE"
+ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)(?::\d+)?(?P<path>(?:/[\w.~+-]+)+)/?", re.ASCII)
+FLAT = ("github.com", "bitbucket.org", "codeberg.org")  # OWNER/NAME; elsewhere groups have groups
+# Hosts that show what lies in repositories, and hold none.
+VIEWERS = (".github.io", "githubusercontent.com", "colab.research.google.com", "mybinder.org")
+VIEWERS += ("nbviewer.org",)
+# What follows a repository's name in the address of one of its pages.
+PAGE = re.compile(r"[?#\s]|/(?:-|tree|blob|raw|src|commits?|issues|pulls?|releases|wiki)(?:/|$)")
 INSTALL = """\
 # Where the course is missing, on Colab for example, this installs it; elsewhere it does nothing
 from importlib.util import find_spec
@@ -28,6 +36,41 @@ if find_spec("course_utils") is None:
 """
 # PyTorch without CUDA, on machines that have no GPU.
 REQUIREMENTS = "--extra-index-url https://download.pytorch.org/whl/cpu\n{wanted}\n"
+LEDGER = ".course-launch"  # the sha256 of all that was written here, a line each
+
+
+def installs(address: str) -> bool:
+    """Whether an address is, by its form, that of a repository which pip can install from."""
+    found = ADDRESS.fullmatch(address)
+    if not found or PAGE.search(address) or found["host"].endswith(VIEWERS):
+        return False
+    parts = found["path"].strip("/").split("/")
+    if {".", ".."} & set(parts):
+        return False
+    if found["host"].removeprefix("www.") in FLAT:
+        return len(parts) == 2
+    return len(parts) > 1 or parts[0].endswith(".git")
+
+
+def meant(address: str) -> str:
+    """Return the repository that an address of another kind probably means, else the form."""
+    bare = re.sub(r"^(?:git\+)?(?:\w+://)?(?:[^@/]*@)?", "", address)
+    parts = [part for part in re.split("[/:]", PAGE.split(bare)[0]) if part]
+    if parts and parts[0].removeprefix("www.") in FLAT:
+        parts = parts[:3]
+    likely = "https://" + "/".join(parts).removesuffix(".git")
+    return likely if installs(likely) else FORM
+
+
+def repository(address: str) -> str:
+    """Return the address of a repository as pip wants it; ValueError if it is none."""
+    address = address.strip()
+    if not installs(address):
+        raise ValueError(
+            f"{address or 'Nothing'} is no address of a repository that pip can install from:"
+            f" write {meant(address)}"
+        )
+    return address.rstrip("/")
 
 
 def with_install(notebook: NotebookNode, address: str) -> NotebookNode:
@@ -42,34 +85,50 @@ def with_install(notebook: NotebookNode, address: str) -> NotebookNode:
     return nbformat.from_dict({**notebook, "cells": cells})
 
 
-def write(address: str, folder: Path) -> None:
-    """Write copies of all chapters, and what Binder needs, into a folder.
+def made(address: str) -> dict[str, str]:
+    """Return the texts of all files, by name: copies of the chapters, and what Binder needs."""
+    texts = {
+        path.name: nbformat.writes(with_install(nbformat.read(path, as_version=4), address)) + "\n"
+        for path in chapters()
+    }
+    texts["requirements.txt"] = REQUIREMENTS.format(wanted=f"git+{address}")
+    texts["runtime.txt"] = "python-3.11\n"
+    return texts
 
-    Raises ValueError if the address is none of a repository on the web.
+
+def write(texts: dict[str, str], folder: Path) -> None:
+    """Write files into a folder, over nothing but what an earlier call wrote there.
+
+    Raises FileExistsError, before anything is written, if a file there is another's work.
     """
-    if not ADDRESS.fullmatch(address):
-        raise ValueError(f"{address} is no address like https://github.com/YOU/COURSE")
+    ledger, contents = folder / LEDGER, {name: text.encode() for name, text in texts.items()}
+    ours = set(ledger.read_text("utf-8").split()) if ledger.is_file() else set()
+    ours |= {hashlib.sha256(content).hexdigest() for content in contents.values()}
+    there = [folder / name for name in texts if (folder / name).exists()]
+    foreign = [p.name for p in there if hashlib.sha256(p.read_bytes()).hexdigest() not in ours]
+    if foreign:
+        raise FileExistsError(
+            f"{folder} holds a {foreign[0]} that this did not write: name another --to."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    for path in chapters():
-        made = with_install(nbformat.read(path, as_version=4), address)
-        nbformat.write(made, folder / path.name)
-    requirements = REQUIREMENTS.format(wanted=f"git+{address}")
-    (folder / "requirements.txt").write_text(requirements, "utf-8")
-    (folder / "runtime.txt").write_text("python-3.11\n", "utf-8")
+    execute.write(ledger, "\n".join(sorted(ours)) + "\n")  # first: a stopped run is known as ours
+    for name, text in texts.items():
+        execute.write(folder / name, text)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 and a sentence if the address is none."""
+    """Run the command; 0, or 2 and a sentence if the address is none or work would be lost."""
     parser = argparse.ArgumentParser(prog="course.py launch", description=__doc__)
-    parser.add_argument("address", help="of your repository, https://github.com/YOU/COURSE")
+    parser.add_argument("address", help=f"of your repository, {FORM}")
     parser.add_argument("--to", type=Path, default=assets.BUILD / "launch", metavar="FOLDER")
     wanted = parser.parse_args(arguments)
     try:
-        write(wanted.address, wanted.to)
+        texts = made(repository(wanted.address))
+        write(texts, wanted.to)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{len(chapters())} chapters of {NOTEBOOKS.name} and two files for Binder: {wanted.to}")
+    print(f"{len(texts) - 2} chapters and two files for Binder: {wanted.to}")
     return 0
 
 
