@@ -86,4 +86,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in reasons.items():
         terminalreporter.line(f"{count} skipped: {reason}")
     if left_out:
-        terminalreporter.line(f"{left_out} slow, deselected: `python3 course.py test --all` runs them")
+        terminalreporter.line(
+            f"{left_out} slow, deselected: `python3 course.py test --all` runs them"
+        )

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from conftest import notebook_of
+from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
 from course_utils import execute, matrix

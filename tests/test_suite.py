@@ -1,13 +1,17 @@
 """The settings of the tests themselves: what runs by default, in what order, and what is said."""
 
+import os
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import nbformat
 import pytest
-from conftest import notebook_of
+from making import notebook_of
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = "import pytest\n\ndef test_one():\n    pass\n"
@@ -51,88 +55,87 @@ def run(project: Path, *arguments: str) -> str:
     return found.stdout + found.stderr
 
 
-SAID = "1 slow, deselected: `python3 course.py test --all` runs them"
-
-
-@pytest.mark.parametrize("workers", [2, 0])
-def test_by_default_what_is_slow_is_left_out_and_all_that_did_not_run_is_named(
-    project, workers, monkeypatch
-):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    said = run(project, "-n", str(workers))
+def test_two_workers_leave_out_what_is_slow_and_what_did_not_run_is_named(project, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    said = run(project, "-n", "2")
     assert "4 passed, 1 skipped" in said
-    assert SAID in said
+    assert "1 slow, deselected: `python3 course.py test --all` runs them" in said
     assert "1 skipped: a hammer is missing" in said
     assert "notebooks: 2, code cells: 2," in said
 
 
-@pytest.mark.parametrize(
-    ("arguments", "passed"),
-    [
-        (["--all"], 5),
-        (["-m", "slow"], 1),
-        (["-k", "three"], 1),
-        (["tests/test_b_long.py"], 2),
-        (["tests/test_b_long.py::test_three"], 1),
-    ],
-)
-def test_whoever_asks_for_what_is_slow_gets_it(project, arguments, passed, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    said = run(project, "-n", "0", *arguments)
-    assert f"{passed} passed" in said
-    assert "course.py test --all" not in said
-
-
-def test_long_files_come_first_and_each_stays_whole(project):
+def test_all_is_all_and_long_files_come_first_and_each_stays_whole(project):
     said = run(project, "--collect-only", "-q", "--all")
     files = [line.split("::")[0] for line in said.splitlines() if "::" in line]
-    assert list(dict.fromkeys(files)) == [
-        "notebooks/02_long.ipynb",
-        "tests/test_b_long.py",
-        "notebooks/01_short.ipynb",
-        "tests/test_a_quick.py",
+    order = ["notebooks/02_long.ipynb", "tests/test_b_long.py"]
+    order += ["notebooks/01_short.ipynb", "tests/test_a_quick.py"]
+    assert len(files) == 6
+    assert list(dict.fromkeys(files)) == order
+    assert files == sorted(files, key=order.index)
+
+
+@pytest.fixture
+def ours(pytestconfig):
+    """The module of settings, as pytest has loaded it."""
+    plugins = pytestconfig.pluginmanager.get_plugins()
+    (found,) = (p for p in plugins if getattr(p, "__file__", "") == str(ROOT / "conftest.py"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ({}, ["quick"]),
+        ({"all": True}, ["slow", "quick"]),
+        ({"markexpr": "slow"}, ["slow", "quick"]),
+        ({"keyword": "three"}, ["slow", "quick"]),
+        ({"named": True}, ["slow", "quick"]),
+    ],
+)
+def test_whoever_asks_for_what_is_slow_gets_it(ours, pytestconfig, asked, left):
+    source = pytestconfig.ArgsSource
+    config = Mock(option=Mock(all=False, markexpr="", keyword=""), ArgsSource=source, stash={})
+    config.args_source = source.ARGS if asked.pop("named", False) else source.TESTPATHS
+    config.option.configure_mock(**asked)
+    items = [
+        SimpleNamespace(
+            name=name, parent=None, get_closest_marker=lambda mark, name=name: mark == name
+        )
+        for name in ("slow", "quick")
     ]
-    assert files == sorted(files, key=list(dict.fromkeys(files)).index)
+    ours.pytest_collection_modifyitems(config, items)
+    assert [item.name for item in items] == left
 
 
-def test_each_worker_computes_on_one_thread_unless_told_otherwise(project, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert "4 passed" in run(project, "-n", "2")
+def test_each_worker_computes_on_one_thread_unless_told_otherwise(ours, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert "assert '3' == '1'" in run(project, "-n", "2")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    ours.pytest_xdist_setupnodes()
+    assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("3", "1")
 
 
-def test_a_single_file_needs_no_worker_and_memory_bounds_how_many_there_are(
-    pytestconfig, monkeypatch
+@pytest.mark.parametrize(
+    ("gigabytes", "named", "workers"),
+    [
+        (100, ["tests", "notebooks"], 16),
+        (8, ["tests", "notebooks"], 3),
+        (1, ["tests", "notebooks"], 0),
+        (100, [f"{__file__}::test_a"], 0),
+        (100, [__file__, "tests"], 16),
+    ],
+)
+def test_workers_are_bounded_by_memory_and_a_single_file_needs_none(
+    ours, monkeypatch, gigabytes, named, workers
 ):
-    (ours,) = (p for p in pytestconfig.pluginmanager.get_plugins() if is_ours(p))
-    workers = ours.pytest_xdist_auto_num_workers
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
-
-    def with_memory(gigabytes, *args):
-        class Memory:
-            available = gigabytes * 1e9
-
-        monkeypatch.setattr("psutil.virtual_memory", Memory)
-        config = type("Config", (), {"args": list(args)})
-        return workers(config)
-
-    assert with_memory(100, "tests", "notebooks") == 16
-    assert with_memory(8, "tests", "notebooks") == 3
-    assert with_memory(1, "tests", "notebooks") == 0
-    assert with_memory(100, f"{__file__}::test_long_files_come_first_and_each_stays_whole") == 0
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Mock(available=gigabytes * 1e9))
+    assert ours.pytest_xdist_auto_num_workers(Mock(args=named)) == workers
 
 
-def is_ours(plugin: object) -> bool:
-    return getattr(plugin, "__file__", "") == str(ROOT / "conftest.py")
-
-
-def test_without_git_what_needs_it_is_skipped_by_name(tmp_path, monkeypatch):
+@pytest.mark.parametrize("in_ci", [False, True])
+def test_without_git_what_needs_it_is_skipped_by_name_and_fails_in_ci(tmp_path, monkeypatch, in_ci):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CI", raising=False)
-    test = str(Path(__file__).with_name("test_prose.py"))
-    said = run(ROOT, "-n", "0", test)
-    assert "1 skipped" in said
-    assert "git, or a clone, is missing" in said
-    monkeypatch.setenv("CI", "true")
-    assert "1 error" in run(ROOT, "-n", "0", test)
+    monkeypatch.setenv("CI", "true" if in_ci else "")
+    with pytest.raises(OSError if in_ci else pytest.skip.Exception, match="git, or a clone, is"):
+        runpy.run_path(str(ROOT / "tests" / "test_prose.py"))
