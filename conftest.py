@@ -49,9 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     named = config.args_source is config.ArgsSource.ARGS
     if not (config.option.all or named or config.option.markexpr or config.option.keyword):
         slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         config.stash[LEFT_OUT] = len(slow)
-        items[:] = [item for item in items if item not in set(slow)]
     items.sort(key=seconds, reverse=True)
 
 

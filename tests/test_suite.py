@@ -98,11 +98,10 @@ def test_whoever_asks_for_what_is_slow_gets_it(ours, pytestconfig, asked, left):
     config = Mock(option=Mock(all=False, markexpr="", keyword=""), ArgsSource=source, stash={})
     config.args_source = source.ARGS if asked.pop("named", False) else source.TESTPATHS
     config.option.configure_mock(**asked)
+    marks = {"slow": lambda mark: mark == "slow", "quick": lambda _: None}
     items = [
-        SimpleNamespace(
-            name=name, parent=None, get_closest_marker=lambda mark, name=name: mark == name
-        )
-        for name in ("slow", "quick")
+        SimpleNamespace(name=name, parent=None, get_closest_marker=marked)
+        for name, marked in marks.items()
     ]
     ours.pytest_collection_modifyitems(config, items)
     assert [item.name for item in items] == left
