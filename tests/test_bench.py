@@ -14,9 +14,10 @@ NUMBER = re.compile(r"(?<![\w.²])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])|\bnan\b")
 
 
 @pytest.fixture(autouse=True)
-def same_threads_afterwards():
-    """Bench sets its own number of threads."""
+def one_thread(monkeypatch):
+    """Other tests may be at work, and two threads of two processes wait for each other."""
     threads = torch.get_num_threads()
+    monkeypatch.setattr(bench, "THREADS", 1)
     yield
     torch.set_num_threads(threads)
 
@@ -33,7 +34,7 @@ def rows(printed: str, *names: str) -> list[list[float]]:
 
 
 def test_speeds_brings_every_method_to_the_goal_but_lars_which_has_no_tolerance(capsys):
-    assert bench.speeds(60) == 0
+    assert bench.speeds(20) == 0
     printed = capsys.readouterr().out
     for part in printed.split("λ = ")[1:]:
         methods = ("sparse_codes (greedy FISTA, float32)", "Lasso(precompute=...) ")
@@ -63,7 +64,7 @@ def test_training_has_every_network_beside_its_bare_products(capsys):
 
 
 def test_mnist_has_an_epoch_of_every_network(capsys):
-    assert bench.mnist_epoch(count=240) == 0
+    assert bench.mnist_epoch(count=240, repeats=1) == 0
     for epoch, bare, ratio in rows(capsys.readouterr().out, *drsae.NETS):
         assert ratio == pytest.approx(epoch / bare, rel=0.02)
 
@@ -84,8 +85,8 @@ def test_local_has_every_operation_three_ways_and_how_a_step_grows(capsys):
     operations = rows(printed, "analysis", "synthesis", "gradient")
     (together,) = rows(printed, "together")
     assert together[0] == pytest.approx(sum(row[0] for row in operations), rel=0.02)
-    assert re.search(r"\A full size: 0*\.?\d+|full size: [\d.e-]+ s per training step", printed)
-    assert [units for units, _ in rows(printed, "64", "256")] or True
+    assert re.match(r"full size: [\d.e-]+ s per training step, peak memory", printed)
+    assert len(rows(printed, "64 ", "256 ")) == 2
     assert "seconds grow as units to the power" in printed
 
 

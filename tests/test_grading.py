@@ -41,6 +41,7 @@ from course_utils.grading.__main__ import main
 from course_utils.grading.judge import judge
 
 HERE = Path(__file__).parent
+SECONDS = 180
 
 
 def test_the_sandbox_is_there():
@@ -399,11 +400,13 @@ def told(course: Path, graded: dict, student: str) -> str:
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_every_submission_has_a_grade_and_nothing_else_has(graded):
     assert set(graded) == set(POINTS)
 
 
 @needs_sandbox
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", POINTS)
 def test_a_submission_gets_what_it_earned(graded, kind):
     earned = float(graded[kind]["tests"])
@@ -411,6 +414,7 @@ def test_a_submission_gets_what_it_earned(graded, kind):
 
 
 @needs_sandbox
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CODE | FILES)
 def test_what_went_wrong_is_said(course, graded, kind):
     text = (CODE | FILES)[kind][2]
@@ -418,6 +422,7 @@ def test_what_went_wrong_is_said(course, graded, kind):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_nothing_was_written_outside_and_nothing_leaked(course, graded):
     assert not (course / "written-by-a-student").exists()
     for student in graded:
@@ -429,6 +434,7 @@ def test_nothing_was_written_outside_and_nothing_leaked(course, graded):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_the_last_in_time_counts_and_lateness_is_told(graded):
     row = graded["late-and-twice"]
     assert row["handed in"] == "2026-01-03 12:00:00 UTC"
@@ -437,6 +443,7 @@ def test_the_last_in_time_counts_and_lateness_is_told(graded):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
     monkeypatch.setattr(processes, "in_a_fork", lambda *_: pytest.fail("graded again"))
     assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 0
@@ -446,6 +453,7 @@ def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, graded):
     from nbgrader.api import Gradebook
 
@@ -501,6 +509,7 @@ def test_the_expected_picture_is_in_the_release(course):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_grader_that_is_killed_goes_on_where_it_was(course, tmp_path):
     fresh, submitted = a_class(course, tmp_path, 8)
     grader = start(fresh, submitted)
@@ -526,6 +535,7 @@ def judging(grader):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(course, tmp_path):
     import psutil
 
@@ -547,6 +557,7 @@ def test_a_killed_worker_costs_nothing(course, tmp_path):
 
 
 @needs_sandbox
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_kernel_that_does_not_start_is_no_fault_of_the_student(course, tmp_path, monkeypatch):
     fresh, submitted = a_class(course, tmp_path, 1)
@@ -563,6 +574,7 @@ def test_a_kernel_that_does_not_start_is_no_fault_of_the_student(course, tmp_pat
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_two_gradings_do_not_meet(course, tmp_path, handed_in, capsys):
     import fcntl
 

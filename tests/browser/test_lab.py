@@ -15,6 +15,7 @@ from statistics import quantiles
 
 import nbformat
 import pytest
+from marks import slow_but
 from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 
@@ -183,7 +184,7 @@ def texts(outputs: list) -> list[str]:
     return [str(dict(kinds(outputs))), *said]
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", slow_but(WHOLE, CHAPTERS))
 def test_a_chapter_runs_in_jupyterlab_as_it_is_stored(ran, name):
     cells, faults = ran[name]
     stored = [cell for cell in chapter(name).cells if cell.cell_type == "code"]
@@ -218,7 +219,7 @@ def moved(page):
     return delays
 
 
-@pytest.mark.parametrize("name", SLIDING)
+@pytest.mark.parametrize("name", slow_but(WHOLE, SLIDING))
 @pytest.mark.usefixtures("ran")
 def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property):
     """As for a reader who comes back to a chapter: its kernel runs, nothing else does."""
