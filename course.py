@@ -33,7 +33,7 @@ START = "/lab/tree/notebooks/00_start_here.ipynb"  # so that the address printed
 
 TASKS = {  # name: what it does, and the line that `python -m` runs
     "lab": ("open the course in JupyterLab", "jupyterlab --LabApp.default_url=" + START),
-    "test": ("prove what you will read: every test, every notebook", "pytest"),
+    "test": ("prove what you will read; --all: the slow tests, too", "pytest"),
     "doctor": ("say if this machine is ready, and the cure if not", "course_utils.doctor"),
     "student": ("make or update your own copy of the notebooks", "course_utils.student"),
     "execute": ("run notebooks and store their outputs", "course_utils.execute"),
