@@ -1,4 +1,4 @@
-"""How fast are the coder of chapter 1 and the training of chapter 2? `python3 course.py bench`.
+"""How fast is what the chapters build? `python3 course.py bench`.
 
 All that is compared is measured side by side, in one run.
 
@@ -17,7 +17,7 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -42,6 +42,8 @@ from course_utils.reproduce import groups as reproduced
 from course_utils.reproduce import local as reproduced_local
 
 GOAL = 1e-6
+THREADS = 2
+FULL_SIZE = reproduced_local.sheet_of(reproduced_local.LOCAL)
 Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 
 
@@ -59,10 +61,10 @@ def main(arguments: list[str]) -> int:
 
 def speeds(count: int = 10_000) -> int:
     """Print seconds and energy gaps of all methods on count patches; return 0."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
     Wd = weights("ista")["patches"]
     x = next(_scaled_patches(count, Wd, count))
-    print(f"{platform.machine()}, 2 threads, torch {torch.__version__}, {count} patches")
+    print(f"{platform.machine()}, {THREADS} threads, torch {torch.__version__}, {count} patches")
     for lmbd in (0.1, 0.3):
         certified = sparse_codes(x.double(), Wd.double(), lmbd, gap=1e-9)
         best = _energy(certified, x, Wd, lmbd)
@@ -151,7 +153,7 @@ def million(count: int = 1_000_000, block: int = 20_000) -> int:
 def training(batch: int = 128, depth: int = 16) -> int:
     """Print milliseconds of training steps on the benchmark, forward and backward, beside bare
     products of the same shapes; return 0."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
     Wd = gaussian_dictionary(250, 500, np.random.default_rng(0))
     x, z = next(lista.synthetic_pairs(Wd, batch, np.random.default_rng(1)))
     wide, square = (batch, 250, 500, 2), (batch, 500, 500, 3)  # x needs no slope
@@ -171,10 +173,11 @@ def training(batch: int = 128, depth: int = 16) -> int:
     return 0
 
 
-def mnist_epoch(count: int = 50_000) -> int:
+def mnist_epoch(count: int = 50_000, repeats: int = 100) -> int:
     """Print seconds of an epoch of each net of `reproduce drsae`, with all that a step does there,
-    beside the bare products, and the peak memory; return 0. Random numbers take MNIST's place."""
-    torch.set_num_threads(2)
+    beside the bare products, and the peak memory; return 0. Random numbers take MNIST's place.
+    repeats: of a step, whose median time counts."""
+    torch.set_num_threads(THREADS)
     generator = np.random.default_rng(0)
     x = normalize(torch.from_numpy(generator.random((count, 784), np.float32)))
     part = Labelled(x, torch.from_numpy(generator.integers(0, 10, count)))
@@ -188,8 +191,8 @@ def mnist_epoch(count: int = 50_000) -> int:
         wide, square = (batch, 784, m, 2), (batch, m, m, 3)  # x needs no slope
         plan = [wide, (batch, m, 784, 3), (batch, m, 10, 3)] + [square] * (T - 1)
         step = drsae.averaging_step(drsae.adam(net, s), s["weights"], s["bounds"])
-        whole = _milliseconds(lambda step=step, net=net, p=pairs: step(net, next(p)), 100)
-        bare = _milliseconds(_products(plan), 100)
+        whole = _milliseconds(lambda step=step, net=net, p=pairs: step(net, next(p)), repeats)
+        bare = _milliseconds(_products(plan), repeats)
         rows.append([name, steps * whole / 1e3, steps * bare / 1e3, whole / bare])
     headers = ["network", "epoch, s", "bare products, s", "ratio"]
     print(tabulate(rows, headers, floatfmt=".3g"))
@@ -199,8 +202,9 @@ def mnist_epoch(count: int = 50_000) -> int:
 
 def encoder(count: int = 10_000) -> int:
     """Print, for the full-size map of chapter 4, milliseconds of the encoder's guess and of
-    inference in so many steps, and how much of the energy each saves, of what 300 steps save."""
-    torch.set_num_threads(2)
+    inference in so many steps, and how much of the energy each saves, of what 300 steps save;
+    return 0."""
+    torch.set_num_threads(THREADS)
     stored = weights("groups")
     Wd, pools, lmbd = stored["map"], reproduced.torus(reproduced.MAP), reproduced.MAP["lmbd"]
     g = groups.Predictor(Wd).requires_grad_(False)
@@ -227,14 +231,25 @@ def encoder(count: int = 10_000) -> int:
     return 0
 
 
-def local_layers(batch: int = 32) -> int:
+def local_layers(
+    batch: int = 32,
+    sheet: local.Sheet = FULL_SIZE,
+    images: Sequence[int] = (40, 80, 160, 320),
+    side: int = 1500,
+) -> int:
     """Print seconds and peak memory of a training step of chapter 5 at full size, how a step grows
-    with the image, and milliseconds of each operation, three ways, beside bare arithmetic."""
-    torch.set_num_threads(2)
-    sheet = reproduced_local.sheet_of(reproduced_local.LOCAL)
+    with the image, and milliseconds of each operation, three ways, beside bare arithmetic; return
+    0. side: of the square matrices whose product tells how fast bare arithmetic is."""
+    torch.set_num_threads(THREADS)
     seconds = _milliseconds(_step_of(sheet, batch), 5) / 1e3
     print(f"full size: {seconds:.3g} s per training step, peak memory {_peak_gib():.2f} GiB")
-    _growth()
+    _growth(images)
+    _operations(sheet, batch, side)
+    return 0
+
+
+def _operations(sheet: local.Sheet, batch: int, side: int) -> None:
+    """Print milliseconds of each operation of chapter 5, three ways, beside bare arithmetic."""
     generator = np.random.default_rng(0)
     x, z, Wd, square = (
         torch.from_numpy(generator.standard_normal(shape, np.float32))
@@ -242,7 +257,7 @@ def local_layers(batch: int = 32) -> int:
             (batch, sheet.image**2),
             (batch, sheet.units),
             (sheet.field**2, sheet.units),
-            (1500, 1500),
+            (side, side),
         )
     )
     W, weights_used = local.pack(Wd, sheet), sheet.field**2 * sheet.units
@@ -265,7 +280,7 @@ def local_layers(batch: int = 32) -> int:
     }
     rows = []
     for name, (by_fields, by_offsets, tiled) in ways.items():
-        bare = batch * weights_used / 1500**3 * _milliseconds(lambda: square @ square)
+        bare = batch * weights_used / side**3 * _milliseconds(lambda: square @ square)
         tiles, loop = _milliseconds(tiled), _milliseconds(by_offsets, 3)
         fields = _milliseconds(by_fields, 1)
         rows.append([name, fields, loop, tiles, bare])
@@ -273,13 +288,12 @@ def local_layers(batch: int = 32) -> int:
     rows = [[*row, row[1] / row[3], row[2] / row[3], row[3] / row[4]] for row in rows]
     headers = ["", "fields, ms", "offsets, ms", "tiles, ms", "bare, ms", "fields / tiles"]
     print(tabulate(rows, [*headers, "offsets / tiles", "tiles / bare"], floatfmt=".3g"))
-    return 0
 
 
-def _growth(batch: int = 8) -> None:
-    """Print seconds of a training step for images of 40 to 320 pixels, fields of 9."""
+def _growth(images: Sequence[int], batch: int = 8) -> None:
+    """Print seconds of a training step for images of these sides in pixels, fields of 9."""
     units, seconds = [], []
-    for image in (40, 80, 160, 320):
+    for image in images:
         sheet = local.Sheet(image, 9, 1, (8, 8))
         step = _step_of(sheet, batch)
         units.append(sheet.units)

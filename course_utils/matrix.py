@@ -16,6 +16,9 @@ from xml.etree import ElementTree
 from course_utils.execute import ELSEWHERE, NOTEBOOKS
 
 CORNERS = ["best-2", "best-1", "default-1", "default-2", "avx2-1", "avx2-2"]
+# One notebook after the other, whatever the settings of the tests say: each has all threads.
+OPTIONS = ["-o", "addopts=", "-p", "course_utils.nbval_plugin", "--quiet"]
+OPTIONS += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"]
 
 
 def main(arguments: list[str]) -> int:
@@ -61,9 +64,8 @@ def told(corner: str, notebooks: list[Path]) -> bool:
     """Verify notebooks in one corner and print its line; whether all cells of them passed."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", "--quiet"]
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, f"--junitxml={report}", *notebooks],
+            [sys.executable, "-m", "pytest", *OPTIONS, f"--junitxml={report}", *notebooks],
             check=False,
             env=environment(corner),
             capture_output=True,

@@ -1,4 +1,5 @@
-"""What nbval leaves out, as a pytest plugin: loaded with pytest, at work only under `--nbval`.
+"""What nbval leaves out, as a pytest plugin: `-p course_utils.nbval_plugin`, which the course's
+pyproject.toml asks for, so that other projects of this environment keep nbval as it is.
 
 * numbers with a point or an exponent agree to a relative 1e-3; whole numbers and text agree exactly
 * `clear_output`, display updates and Output widgets show what JupyterLab shows
@@ -6,16 +7,20 @@
 * a stream left blank, as by a progress bar that cleared itself, is no output
 * cells are numbered as JupyterLab shows them, from 1
 * a dead kernel is noticed within a second or two, not at the time limit of the cell
+* a notebook that cannot be read, or has a cell without an id of its own, is one failure
 * a failure says how to refresh the stored outputs, and a summary closes the run
 
 nbval talks to the kernel itself and has no public hooks for this, so its version is pinned.
 """
 
+import json
 import math
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from queue import Empty
 
 import pytest
@@ -23,7 +28,7 @@ import pytest
 try:
     from nbval import __version__ as nbval_version
     from nbval.plugin import IPyNbCell, IPyNbFile
-except ImportError:  # pytest runs where the course's tests are not installed
+except ImportError:  # `execute` runs where the course's tests are not installed
     nbval_version, IPyNbCell, IPyNbFile = "", pytest.Item, pytest.File
 
 NBVAL = "0.11.0"
@@ -214,6 +219,36 @@ class Notebook(IPyNbFile):
         return bool(run) and run in self.captured.values()
 
 
+class Damaged(pytest.File):
+    """A file that is no notebook with which nbval could begin."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item, which fails: an error of collection would stop all other tests."""
+        yield Fault.from_parent(self, name="the file")
+
+
+class Fault(pytest.Item):
+    """What is wrong with a notebook, told as its failure."""
+
+    def runtest(self) -> None:
+        pytest.fail(f"{self.path.name} {fault(self.path)}", pytrace=False)
+
+
+def fault(path: Path) -> str:
+    """Say why a notebook cannot be run as it is, or nothing."""
+    try:
+        notebook = json.loads(path.read_text("utf-8"))
+        ids = Counter(cell.get("id") for cell in notebook["cells"])
+        named = (notebook["nbformat"], notebook["nbformat_minor"]) >= (4, 5)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"is no notebook that can be read ({type(error).__name__}: {error})."
+    doubled = [str(ident) for ident, count in ids.items() if ident and count > 1]
+    wrong = [f"has {ids[None]} cells without an id"] if named and ids[None] else []
+    wrong += [f"has several cells with the id {', '.join(doubled)}"] if doubled else []
+    cure = "JupyterLab gives each cell an id of its own when it opens and saves the notebook"
+    return f"{' and '.join(wrong)}: {cure}." if wrong else ""
+
+
 def patiently(wait: callable, alive: callable, msg_id: str, timeout: float | None) -> None:
     """Wait for the reply to a cell, and raise at once when the kernel has died."""
     end = time.monotonic() + (math.inf if timeout is None else timeout)
@@ -243,12 +278,28 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collect_file(file_path: object, parent: pytest.Collector):
     """Put our notebook in the place of nbval's."""
     collectors = yield
+    if not parent.config.getoption("nbval", False):
+        return collectors
     return [
-        Notebook.from_parent(parent, path=file_path)
-        if type(collector) is IPyNbFile and parent.config.getoption("nbval", False)
+        (Damaged if fault(file_path) else Notebook).from_parent(parent, path=file_path)
+        if type(collector) is IPyNbFile
         else collector
         for collector in collectors
     ]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the tallies of a worker of pytest-xdist to the process that reports."""
+    tallies = session.config.stash[TALLIES].items()
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[__name__] = {str(p): astuple(tally) for p, tally in tallies}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Take the tallies of a worker; one that died has none."""
+    for path, counts in getattr(node, "workeroutput", {}).get(__name__, {}).items():
+        node.config.stash[TALLIES][Path(path)] = Tally(*counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""What several tests share: notebooks made on the spot, and no network."""
+"""What several tests share: a homework, workers of a cluster, and no network."""
 
 import ipaddress
 import os
@@ -8,28 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from homework import tiny
+from making import notebook_of
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 
 @pytest.fixture
 def make_notebook() -> Callable[..., NotebookNode]:
     """A function from code cells to a notebook that has not run; strings are their sources."""
     return notebook_of
-
-
-def notebook_of(*cells: str | NotebookNode, header: str = "# A title") -> NotebookNode:
-    """A notebook with a header and code cells, with ids that are the same each time."""
-    code = [new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
-    notebook = new_notebook(cells=[new_markdown_cell(header), *code])
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number}"
-        cell.metadata.slideshow = {"slide_type": "slide"}
-    nbformat.validate(notebook)
-    return notebook
 
 
 @pytest.fixture(scope="session")

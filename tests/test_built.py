@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import notebook_of
+from making import notebook_of
 
 from course_utils.execute import export
 

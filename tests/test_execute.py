@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from conftest import notebook_of
+from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
 from course_utils import execute

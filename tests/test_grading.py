@@ -36,11 +36,12 @@ from nbformat.v4 import new_code_cell
 if sys.platform != "linux":
     pytest.skip("the sandbox needs Linux", allow_module_level=True)
 
-from course_utils.grading import processes, release, sandbox
+from course_utils.grading import collect, processes, release, sandbox
 from course_utils.grading.__main__ import main
 from course_utils.grading.judge import judge
 
 HERE = Path(__file__).parent
+SECONDS = 180
 
 
 def test_the_sandbox_is_there():
@@ -302,25 +303,22 @@ def _folder_link(_: NotebookNode, place: Path) -> None:
     place.with_suffix("").symlink_to("/")
 
 
+COLLECTED = {  # kind: (how the file is made, a part of the note); what was written is the same
+    "tests-deleted": (_edit(_without_tests), "written: the answer's cell is missing"),
+    "cells-doubled": (_edit(_twice), ""),
+    "answer-copied": (_edit(_second_answer), ""),
+    "points-changed": (_edit(_rich), ""),
+    "metadata-lost": (_edit(_bare("metadata")), ""),
+    "ids-lost": (_edit(_bare("id")), "its id was lost"),
+    "format-99": (_edit(lambda n: n.update(nbformat=99)), ""),
+    "other-kernel": (_edit(lambda n: n.metadata.update(kernelspec={"name": "julia"})), ""),
+    "ten-thousand-cells": (_edit(_long), ""),
+}
+ALL_LOST = _edit(_bare("id", "metadata", "outputs", "execution_count"))
 FILES = {  # kind: (how the file is made, points, a part of what the lecturer is told)
-    "tests-deleted": (_edit(_without_tests), 6, ""),
-    "tests-edited": (_edit(_tests_that_pass), 3, ""),
-    "cells-doubled": (_edit(_twice), 6, ""),
-    "answer-copied": (_edit(_second_answer), 6, ""),
-    "points-changed": (_edit(_rich), 6, ""),
-    "metadata-lost": (_edit(_bare("metadata")), 6, ""),
-    "ids-lost": (_edit(_bare("id")), 6, "its id was lost"),
-    "all-lost": (
-        _edit(_bare("id", "metadata", "outputs", "execution_count")),
-        6,
-        "its id was lost",
-    ),
+    "=cmd()": (_edit(_tests_that_pass), 3, "this is x itself"),
+    "Zoë Ångström 数": (ALL_LOST, 6, "its id was lost"),
     "format-3": (_edit(_old), 6, "its id was lost"),
-    "format-99": (_edit(lambda n: n.update(nbformat=99)), 6, ""),
-    "other-kernel": (_edit(lambda n: n.metadata.update(kernelspec={"name": "julia"})), 6, ""),
-    "ten-thousand-cells": (_edit(_long), 6, ""),
-    "Zoë Ångström 数": (_edit(lambda n: None), 6, ""),
-    "=cmd()": (_edit(lambda n: None), 6, ""),
     "truncated": (_raw(b'{"cells": [{"cell_type": "co'), 0, "JSON breaks at line 1"),
     "a-script": (_raw(b"print('hello')\n"), 0, "JSON breaks at line 1"),
     "a-list": (_raw(b"[1, 2]"), 0, "no cells"),
@@ -402,11 +400,13 @@ def told(course: Path, graded: dict, student: str) -> str:
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_every_submission_has_a_grade_and_nothing_else_has(graded):
     assert set(graded) == set(POINTS)
 
 
 @needs_sandbox
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", POINTS)
 def test_a_submission_gets_what_it_earned(graded, kind):
     earned = float(graded[kind]["tests"])
@@ -414,6 +414,7 @@ def test_a_submission_gets_what_it_earned(graded, kind):
 
 
 @needs_sandbox
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CODE | FILES)
 def test_what_went_wrong_is_said(course, graded, kind):
     text = (CODE | FILES)[kind][2]
@@ -421,6 +422,7 @@ def test_what_went_wrong_is_said(course, graded, kind):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_nothing_was_written_outside_and_nothing_leaked(course, graded):
     assert not (course / "written-by-a-student").exists()
     for student in graded:
@@ -432,6 +434,7 @@ def test_nothing_was_written_outside_and_nothing_leaked(course, graded):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_the_last_in_time_counts_and_lateness_is_told(graded):
     row = graded["late-and-twice"]
     assert row["handed in"] == "2026-01-03 12:00:00 UTC"
@@ -440,6 +443,7 @@ def test_the_last_in_time_counts_and_lateness_is_told(graded):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
     monkeypatch.setattr(processes, "in_a_fork", lambda *_: pytest.fail("graded again"))
     assert main(["hw1", str(handed_in), "--course", str(course), *BOUNDS]) == 0
@@ -449,6 +453,7 @@ def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, graded):
     from nbgrader.api import Gradebook
 
@@ -462,6 +467,19 @@ def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, grade
     assert grades(course)["berta"]["written"] == ""
     assert grades(course)["untouched"]["written"] == "0"
     assert "Why &lt;so&gt;?" in feedback(course, "anna")
+
+
+@pytest.mark.parametrize("kind", COLLECTED)
+def test_a_file_that_is_odd_alone_yields_the_answers_that_are_in_it(course, tmp_path, kind):
+    """More than these answers and notes no judge gets of a file: then it is worth the same."""
+    make, said = COLLECTED[kind]
+    make(tiny.filled(released(course)), tmp_path / "odd.ipynb")
+    (submission,) = collect.submissions(tmp_path, "hw1")
+    master = release.master(course, "hw1")
+    sources, notes = collect.answers(submission.path.read_bytes(), master)
+    lost = {"written"} if kind == "tests-deleted" else set()  # a person grades it: a test, too
+    assert sources == {i: text for i, text in tiny.ANSWERS.items() if i not in lost}
+    assert said in " ".join(notes)
 
 
 # The release
@@ -491,6 +509,7 @@ def test_the_expected_picture_is_in_the_release(course):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_grader_that_is_killed_goes_on_where_it_was(course, tmp_path):
     fresh, submitted = a_class(course, tmp_path, 8)
     grader = start(fresh, submitted)
@@ -516,6 +535,7 @@ def judging(grader):
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(course, tmp_path):
     import psutil
 
@@ -537,6 +557,7 @@ def test_a_killed_worker_costs_nothing(course, tmp_path):
 
 
 @needs_sandbox
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_kernel_that_does_not_start_is_no_fault_of_the_student(course, tmp_path, monkeypatch):
     fresh, submitted = a_class(course, tmp_path, 1)
@@ -553,6 +574,7 @@ def test_a_kernel_that_does_not_start_is_no_fault_of_the_student(course, tmp_pat
 
 
 @needs_sandbox
+@pytest.mark.slow
 def test_two_gradings_do_not_meet(course, tmp_path, handed_in, capsys):
     import fcntl
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from homework.classroom import needs_sandbox
+from marks import slow_but
 from nbformat import NotebookNode
 
 SOURCES = {
@@ -204,7 +205,7 @@ def test_the_package_holds_no_homework():
 
 
 @needs_sandbox
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", slow_but(("hw1",), SOURCES))
 def test_a_class_of_two_is_graded_from_end_to_end(released, name, tmp_path):
     from course_utils.grading.__main__ import main
 

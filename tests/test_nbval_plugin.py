@@ -1,5 +1,6 @@
 """The pytest plugin passes what JupyterLab would show the same, and nothing else."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from conftest import notebook_of
+from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
 from course_utils import execute, matrix
@@ -78,6 +79,18 @@ CASES = {
 }
 
 
+BARE = {"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": ""}
+NOTEBOOK = {"metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+DAMAGED = {  # files that stop nbval, and with it all other tests, before anything runs
+    "no_id": json.dumps(NOTEBOOK | {"cells": [BARE, BARE | {"id": "a"}]}),
+    "id_twice": json.dumps(NOTEBOOK | {"cells": [BARE | {"id": "a"}] * 2}),
+    "a_list": "[1]",
+    "no_cells": "{}",
+    "no_json": "{'a': 1}",
+    "not_text": "\udcff",
+}
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ElementTree.Element]:
     """The report on each cell, by notebook and number, of one run over three notebooks."""
@@ -88,7 +101,10 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ElementTree.
     dying = notebook_of("import os", "os._exit(1)", "print('never')")
     for name, notebook in ("cases", notebook_of(*cells)), ("saved", saved), ("dying", dying):
         nbformat.write(notebook, folder / f"{name}.ipynb")
-    run = nbval(folder, "--junitxml=report.xml", *sorted(folder.glob("*.ipynb")))
+    for name, text in DAMAGED.items():
+        (folder / f"{name}.ipynb").write_text(text, encoding="utf-8", errors="surrogateescape")
+    workers = ["-n", "2", "--dist", "loadfile"]  # so that what they count has to come together
+    run = nbval(folder, *workers, "--junitxml=report.xml", *sorted(folder.glob("*.ipynb")))
     found = {
         f"{case.get('classname')} {case.get('name')}": case
         for case in ElementTree.parse(folder / "report.xml").iter("testcase")
@@ -96,11 +112,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ElementTree.
     return found | {"summary": run.stdout}
 
 
-def nbval(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
-    """Run pytest over notebooks in another process, as a student might, with warnings raised."""
+def nbval(
+    folder: Path, *arguments: object, plugin: tuple = ("-p", "course_utils.nbval_plugin")
+) -> subprocess.CompletedProcess:
+    """Run pytest over notebooks in another process, with warnings raised."""
     options = ["-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=30"]
+    options += ["-W", "error", "-p", "no:cacheprovider", *plugin]
     return subprocess.run(
-        [sys.executable, *options, "-W", "error", "-p", "no:cacheprovider", *map(str, arguments)],
+        [sys.executable, *options, *map(str, arguments)],
         check=False,
         cwd=folder,
         capture_output=True,
@@ -151,6 +170,31 @@ def test_the_summary_counts_cells_and_seconds(outcomes):
     assert "(none declared)" in outcomes["summary"]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_id", "no_id.ipynb has 1 cells without an id: JupyterLab gives"),
+        ("id_twice", "id_twice.ipynb has several cells with the id a: JupyterLab gives"),
+        ("a_list", "a_list.ipynb is no notebook that can be read"),
+        ("no_cells", "no_cells.ipynb is no notebook that can be read"),
+        ("no_json", "no_json.ipynb is no notebook that can be read"),
+        ("not_text", "not_text.ipynb is no notebook that can be read"),
+    ],
+)
+def test_a_damaged_notebook_is_one_failure_with_its_reason(name, said, outcomes):
+    assert failure(outcomes[f"{name}.ipynb the file"]).startswith(said)
+
+
+def test_in_another_project_of_this_environment_nbval_is_as_it_was(tmp_path):
+    cell = new_code_cell("print('1.0005')", outputs=[stream("1.0000\n")], execution_count=1)
+    nbformat.write(notebook_of(cell), tmp_path / "theirs.ipynb")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", "utf-8")
+    theirs, ours = nbval(tmp_path, plugin=()), nbval(tmp_path)
+    assert "1 failed" in theirs.stdout
+    assert "Cell 0" in theirs.stdout, "nbval counts from 0"
+    assert "1 passed" in ours.stdout
+
+
 def test_text_does_not_agree_with_what_is_not_text():
     assert Tolerant("1.0") != 1.0
     assert Tolerant("0.10001") == "0.1"
@@ -161,7 +205,7 @@ def test_the_plugin_is_idle_without_nbval(tmp_path, make_notebook):
     nbformat.write(make_notebook("1 / 0"), tmp_path / "bad.ipynb")
     (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:nbval", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-p", "course_utils.nbval_plugin", "-p", "no:nbval"],
         check=False,
         cwd=tmp_path,
         capture_output=True,

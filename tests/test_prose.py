@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,9 +14,24 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GIT = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
-if not (ROOT / ".git").exists() and not os.environ.get("CI"):
-    pytest.skip("no git clone: which files are the course's, git knows", allow_module_level=True)
-TRACKED = [ROOT / name for name in subprocess.check_output(GIT, text=True).splitlines()]
+
+
+def listed() -> list[str]:
+    """The names of the course's files; OSError, with the reason, where git does not know them."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        raise OSError("git, or a clone, is missing: it knows which files are the course's")
+    run = subprocess.run(GIT, check=False, capture_output=True, encoding="utf-8")
+    if run.returncode:
+        raise OSError(f"git does not say which files are the course's: {run.stderr.strip()}")
+    return run.stdout.splitlines()
+
+
+try:
+    TRACKED = [ROOT / name for name in listed()]
+except OSError as missing:
+    if os.environ.get("CI"):
+        raise
+    pytest.skip(str(missing), allow_module_level=True)
 PROSE = [p for p in TRACKED if p.suffix in (".md", ".ipynb", ".cff") and p.is_file()]
 CODE = [p for p in TRACKED if p.suffix in (".py", ".toml", ".yml", ".css", ".j2") and p.is_file()]
 LINK = re.compile(r"(?<!\\)\[[^\]]*\]\(([^)\s]+)\)")

@@ -1,13 +1,16 @@
 """Slides and book: what a chapter becomes on its way to the browser."""
 
+import os
 import re
 import shutil
+from contextlib import contextmanager
+from unittest.mock import Mock
 
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import BrowserType, Error
+from playwright.sync_api import Error
 from pybtex.database import parse_file
 
 from course_utils.publish import assets, book, launch, slides
@@ -194,13 +197,33 @@ def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
     assert [list(folder.iterdir()) for folder in folders] == [[f / book.MARK] for f in folders]
 
 
-def test_without_a_browser_slides_say_what_to_install(monkeypatch):
-    def refuse(*_, **__):
-        raise Error("Chromium distribution 'chrome' is not found")
+LIBATOMIC = "error while loading shared libraries: libatomic.so.1: cannot open shared object file"
 
-    monkeypatch.setattr(slides, "BROWSERS", ())
-    monkeypatch.setattr(BrowserType, "launch", refuse)
-    with pytest.raises(OSError, match="install Google Chrome"), slides.chromium():
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for Node.js")
+def test_a_driver_that_does_not_start_is_told_in_one_sentence_with_its_cure(monkeypatch, tmp_path):
+    node = tmp_path / "node"
+    node.write_text(f"#!/bin/sh\necho 'node: {LIBATOMIC}' >&2\nexit 127\n")
+    node.chmod(0o755)
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(node))
+    with pytest.raises(OSError, match=r"libatomic\.so\.1.*install libatomic1") as told:
+        slides.chromium().__enter__()
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("programs", "cause"),
+    [((), "Chromium is missing"), (("python3", "python"), r"python\S* does not start")],
+)
+def test_without_a_browser_slides_say_what_to_install(monkeypatch, programs, cause):
+    @contextmanager
+    def playing():
+        yield Mock(chromium=Mock(launch=Mock(side_effect=Error("it is not found"))))
+
+    monkeypatch.setattr(slides, "check_driver", lambda: None)
+    monkeypatch.setattr(slides, "sync_playwright", playing)
+    monkeypatch.setattr(slides, "BROWSERS", programs)
+    with pytest.raises(OSError, match=f"{cause}: .* install Google Chrome"), slides.chromium():
         pass
 
 

@@ -10,6 +10,7 @@ figure, any other cell both.
 import argparse
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,9 +122,25 @@ def write(paths: list[Path], folder: Path) -> list[Path]:
     return made
 
 
+def check_driver() -> None:
+    """Raise OSError, with cause and cure, if Playwright's own Node.js does not start here."""
+    command = [sys.executable, "-m", "playwright", "--version"]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    if run.returncode:
+        said = run.stderr.strip().splitlines() or ["it says nothing"]
+        raise OSError(
+            f"Playwright's Node.js, which drives the browser, does not start: {said[-1]} (Where a"
+            " library is missing, most often `sudo apt install libatomic1` brings it.)"
+        )
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser without a window: Chromium or Chrome, as installed. OSError if there is none."""
+    """A browser without a window: Chromium or Chrome, as installed.
+
+    OSError, with cause and cure, if there is none, or if it or what drives it does not start.
+    """
+    check_driver()
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     # On macOS and Windows Chrome is not on the PATH; Playwright knows where it lies.
     which = {"executable_path": program} if program else {"channel": "chrome"}
@@ -131,11 +148,9 @@ def chromium() -> Iterator[Browser]:
         try:
             started = play.chromium.launch(**which, args=QUIET)
         except Error as error:
-            if program:
-                raise
-            raise OSError(
-                "Chromium is missing: `sudo apt install chromium`, or install Google Chrome."
-            ) from error
+            cure = "`sudo apt install chromium`, or install Google Chrome"
+            cause = f"{program} does not start" if program else "Chromium is missing"
+            raise OSError(f"{cause}: {cure}.") from error
         try:
             yield started
         finally:

@@ -1,19 +1,22 @@
-"""JupyterLab in a real browser: every chapter runs, and every slider moves its figure in time.
+"""JupyterLab in a real browser: chapters run, and every slider moves its figure in time.
 
-The kernels compute with one thread each, three at once: what is stored, with two threads, has to
-hold there as well.
+Two chapters run whole; of the others the cells that build something, what a slider needs, and its
+static twin. (nbval runs all cells of all of them.) The kernels compute with one thread each, three
+at once.
 """
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from statistics import quantiles
 
 import nbformat
 import pytest
+from marks import slow_but
+from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 
 from course_utils.matrix import environment
@@ -21,13 +24,13 @@ from course_utils.nbval_plugin import IGNORE, agree, kinds, settled
 from course_utils.publish import slides
 
 from .chromium import listen
+from .needed import needed
 
-CHAPTERS = {path.stem: nbformat.read(path, 4) for path in slides.chapters()}
-SLIDING = [
-    name
-    for name, chapter in CHAPTERS.items()
-    if any("plots.sliders(" in cell.source for cell in chapter.cells)
-]
+SECONDS = 120
+SLIDER = "plots.sliders("
+CHAPTERS = {path.stem: path for path in slides.chapters()}
+SLIDING = [name for name, path in CHAPTERS.items() if SLIDER in path.read_text("utf-8")]
+WHOLE = ("00_start_here", "03_drsae")
 AT_ONCE = 3  # chapters that run: while one is opened, two keep two cores busy
 MOVES = 30  # of each slider
 SETTLING = 6000  # milliseconds in which JupyterLab lays out a long chapter that was just opened
@@ -84,12 +87,26 @@ WATCH = """() => {
 }"""
 
 
+@cache
+def chapter(name: str) -> NotebookNode:
+    """A chapter as it runs here: whole, or with the cells alone that its sliders need."""
+    notebook = nbformat.read(CHAPTERS[name], 4)
+    if name not in WHOLE:
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        sliders = [n for n, cell in enumerate(code) if SLIDER in cell.source]
+        twins = [n - 1 for n in sliders]
+        kept = [code[n].id for n in needed([c.source for c in code], [*twins, *sliders])]
+        cells = [c for c in notebook.cells if c.cell_type != "code" or c.id in kept]
+        notebook.cells = cells
+    return notebook
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The address of a JupyterLab that shows copies of the chapters."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("course")
-    for path in slides.chapters():
-        shutil.copy(path, folder)
+    for name, path in CHAPTERS.items():
+        nbformat.write(chapter(name), folder / path.name)
     (home / "config" / "labconfig").mkdir(parents=True)
     (home / "config" / "labconfig" / "page_config.json").write_text(
         '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
@@ -119,9 +136,11 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ran(chromium, lab):
-    """The cells of each chapter, run from top to end, and the faults of its page."""
+def ran(chromium, lab, request):
+    """The cells of each chapter tested here, run from top to end, and the faults of its page."""
     results, running = {}, {}
+    tests = [item for item in request.session.items if item.path == request.path]
+    names = {test.callspec.params["name"] for test in tests}
 
     def wait(most: int) -> None:
         while len(running) > most:
@@ -133,7 +152,7 @@ def ran(chromium, lab):
                     page.context.close()
                     del running[name]
 
-    for name in sorted(CHAPTERS, key=lambda name: -CHAPTERS[name].metadata.course.seconds):
+    for name in sorted(names, key=lambda name: -chapter(name).metadata.course.seconds):
         wait(AT_ONCE - 1)
         running[name] = page, _ = opened(chromium, lab.format(name))
         page.evaluate(RUN)
@@ -165,10 +184,10 @@ def texts(outputs: list) -> list[str]:
     return [str(dict(kinds(outputs))), *said]
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", slow_but(WHOLE, CHAPTERS))
 def test_a_chapter_runs_in_jupyterlab_as_it_is_stored(ran, name):
     cells, faults = ran[name]
-    stored = [cell for cell in CHAPTERS[name].cells if cell.cell_type == "code"]
+    stored = [cell for cell in chapter(name).cells if cell.cell_type == "code"]
     counts, outputs = zip(*cells, strict=True)
     assert not [o["evalue"] for out in outputs for o in out if o["output_type"] == "error"]
     assert list(counts) == list(range(1, len(stored) + 1))
@@ -200,7 +219,7 @@ def moved(page):
     return delays
 
 
-@pytest.mark.parametrize("name", SLIDING)
+@pytest.mark.parametrize("name", slow_but(WHOLE, SLIDING))
 @pytest.mark.usefixtures("ran")
 def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property):
     """As for a reader who comes back to a chapter: its kernel runs, nothing else does."""

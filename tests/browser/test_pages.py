@@ -6,13 +6,16 @@ import sys
 
 import nbformat
 import pytest
+from marks import slow_but
 
 from course_utils.publish import assets, slides
 
 from .chromium import listen, look, needs_npm, seen
 
 pytestmark = needs_npm
+SECONDS = 120
 DECKS = [path.stem for path in slides.chapters()]
+FIRST = ("00_start_here",)
 SAMPLE = ("index.html", "00_start_here.html", "bibliography.html", "api/checks.html")
 OFF = {"enabled": False}
 AT_ONCE = 3  # pages that axe-core looks at
@@ -78,7 +81,7 @@ def fits(slide, number):
     assert words <= 90, f"slide {number} has {words} words"
 
 
-@pytest.mark.parametrize("name", DECKS)
+@pytest.mark.parametrize("name", slow_but(FIRST, DECKS))
 def test_a_deck_fits_its_slides_and_needs_no_network(chromium, decks, script, name):
     page, faults = shown(chromium, decks / f"{name}.html")
     page.wait_for_function("window.Reveal && Reveal.isReady()")
@@ -97,7 +100,7 @@ def test_a_deck_fits_its_slides_and_needs_no_network(chromium, decks, script, na
     page.context.close()
 
 
-@pytest.mark.parametrize("name", DECKS)
+@pytest.mark.parametrize("name", slow_but(FIRST, DECKS))
 def test_a_deck_prints_one_page_for_each_slide_and_fits_it(chromium, decks, name):
     deck = decks / f"{name}.html"
     page, faults = shown(chromium, deck, "?print-pdf")
@@ -113,6 +116,7 @@ def test_a_deck_prints_one_page_for_each_slide_and_fits_it(chromium, decks, name
     page.context.close()
 
 
+@pytest.mark.slow
 def test_every_page_of_the_book_loads_alone_and_can_be_read_by_all(chromium, site, script):
     pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
     assert len(pages) > 20
@@ -136,6 +140,7 @@ def test_every_page_of_the_book_loads_alone_and_can_be_read_by_all(chromium, sit
     assert not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECKS)
 def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, site, name):
     stored = slides.NOTEBOOKS / f"{name}.ipynb"
@@ -152,6 +157,7 @@ def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, 
     page.context.close()
 
 
+@pytest.mark.slow
 def test_search_finds_a_word_without_a_server(chromium, site):
     page, faults = shown(chromium, site / "index.html")
     page.goto((site / "search.html").as_uri() + "?q=pinwheel")

@@ -25,7 +25,7 @@ def no_sandbox() -> str:
     return ""
 
 
-needs_sandbox = pytest.mark.skipif(bool(no_sandbox()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(no_sandbox()), reason=no_sandbox() or "it is there")
 
 
 def released(course: Path) -> NotebookNode:

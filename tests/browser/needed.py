@@ -1,0 +1,44 @@
+"""Which cells of a notebook have to run, so that some of them can: found by the names in them."""
+
+from collections.abc import Collection, Iterator
+from symtable import SymbolTable, symtable
+
+EXPORT = "#| export"
+
+
+def needed(sources: list[str], wanted: Collection[int]) -> list[int]:
+    """The numbers, in order, of the wanted cells and of those that bind what these use.
+
+    Cells that are exported always count: they define what functions look up when they are called.
+    A name is taken to be bound once (the course's rule), and not to be changed from elsewhere.
+    """
+    open_names: set[str] = set()
+    kept = []
+    for number in reversed(range(len(sources))):
+        bound, used = names(sources[number])
+        if number in wanted or bound & open_names:
+            open_names = open_names - bound | used
+            kept.append(number)
+        elif sources[number].startswith(EXPORT):
+            kept.append(number)
+    return kept[::-1]
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell binds for cells below it, and those that it takes from above."""
+    top = symtable(source, "a cell", "exec")
+    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    used = {
+        symbol.get_name()
+        for table in tables(top)
+        for symbol in table.get_symbols()
+        if symbol.is_referenced() and (table is top or symbol.is_global())
+    }
+    return bound, used - bound
+
+
+def tables(top: SymbolTable) -> Iterator[SymbolTable]:
+    """A table of symbols and those of all functions and classes in it."""
+    yield top
+    for child in top.get_children():
+        yield from tables(child)
