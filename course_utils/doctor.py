@@ -13,30 +13,30 @@ import sys
 # Python's own folders first while they are read: a random.py of the reader's, in this folder, would
 # silence the doctor who is to name it.
 _path = sys.path[:]
-sys.path.sort(key=lambda entry: not entry.startswith(sys.base_prefix))
-
-import importlib
-import importlib.metadata
-import importlib.util
-import json
-import os
-import platform
-import re
-import shlex
-import site
-import subprocess
-import sysconfig
-import tempfile
-import traceback
-import warnings
-from functools import partial
-from importlib.machinery import PathFinder
-from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlparse
-from urllib.request import url2pathname
-
-sys.path[:] = _path
+try:
+    sys.path.sort(key=lambda entry: not entry.startswith(sys.base_prefix))
+    import importlib
+    import importlib.metadata
+    import importlib.util
+    import json
+    import os
+    import platform
+    import re
+    import shlex
+    import site
+    import subprocess
+    import sysconfig
+    import tempfile
+    import traceback
+    import warnings
+    from functools import partial
+    from importlib.machinery import PathFinder
+    from pathlib import Path
+    from typing import NamedTuple
+    from urllib.parse import urlparse
+    from urllib.request import url2pathname
+finally:
+    sys.path[:] = _path
 
 UNFIT = re.compile(r"\[.*\]")  # in a path, JupyterLab and scikit-image take this for a pattern
 # Variables that change what Python, Jupyter or the libraries do: see _variables_at_fault.
@@ -63,9 +63,9 @@ def _command(*words: str) -> str:
     """Tell to run a command, written so that every shell of this system reads these words."""
     if os.name != "nt":
         return f"run `{shlex.join(words)}`"
-    plain = [re.fullmatch(r"[\w.:\\/=+-]+", word) for word in words]
-    line = " ".join(word if safe else f'"{word}"' for word, safe in zip(words, plain))
-    return f"run `{line}`" + ("" if plain[0] else " (in PowerShell with & and a space before it)")
+    quoted = [word if re.fullmatch(r"[\w.:\\/=+-]+", word) else f'"{word}"' for word in words]
+    hint = " (in PowerShell with & and a space before it)" if quoted[0] != words[0] else ""
+    return f"run `{' '.join(quoted)}`{hint}"
 
 
 def _run(*arguments: str) -> str:
@@ -90,7 +90,7 @@ def _course() -> str:
 def _install(folder: Path) -> str:
     """Tell how to install the course from a folder, with all that it needs."""
     if not _pyproject(folder):
-        return _pip("course-utils")  # a wheel: what it lacks is installed
+        return "install the wheel of the course again, with pip"
     own = sys.prefix != sys.base_prefix or Path(sys.prefix, "conda-meta").is_dir()
     return _pip("-e", str(folder)) if own or _installed("course-utils") else _course()
 
@@ -282,7 +282,7 @@ def check_course() -> Finding:
     what = f"you are in {checkout}, but notebooks import the course from {installed}"
     if checkout == installed:
         what = f"the course was imported from {here}, but it is installed from {installed}"
-    return Finding("BROKEN", what, _install(checkout))
+    return Finding("BROKEN", what, _install(checkout if _pyproject(checkout) else here))
 
 
 def check_home() -> Finding:
