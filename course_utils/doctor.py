@@ -27,6 +27,7 @@ try:
     import subprocess
     import sysconfig
     import tempfile
+    import textwrap
     import traceback
     import warnings
     from functools import partial
@@ -41,8 +42,8 @@ finally:
 UNFIT = re.compile(r"\[.*\]")  # in a path, JupyterLab and scikit-image take this for a pattern
 # Variables that change what Python, Jupyter or the libraries do: see _variables_at_fault.
 SUSPECTS = (
-    "COURSE_DATA|XDG_|(PYTHON(?!UTF8|NOUSERSITE|UNBUFFERED|DONTWRITE)|I?PYTHONDIR|JUPYTER|LD_|DYLD_"
-    "|MPL|MATPLOTLIB|OMP_|KMP_|GOMP_|MKL_|OPENBLAS_|TORCH|PYTORCH|ATEN_)"
+    "XDG_|IPYTHONDIR|PYTHON(?!UTF8|NOUSERSITE|UNBUFFERED|DONTWRITE)|JUPYTER|LD_|DYLD_"
+    "|MPL|MATPLOTLIB|OMP_|KMP_|GOMP_|MKL_|OPENBLAS_|TORCH|PYTORCH|ATEN_"
 )
 # Modules that nothing in the course imports: a file of the reader's may have such a name.
 HARMLESS = {"antigravity", "course_utils", "idlelib", "test", "tests", "this", "turtle"}
@@ -109,15 +110,25 @@ def _reinstall(*names: str) -> str:
     return _pip("--force-reinstall", "--no-deps", *pinned)
 
 
-def _mend(error: Exception) -> str:
-    """Tell to install again the package to which an error in an import belongs."""
+def _told(error: Exception) -> str:
+    """An error in at most two lines of text, whatever a library has to say."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 160, placeholder=" …")
+
+
+def _culprit(error: Exception) -> str:
+    """The package to which an error belongs: it names a module, or it was raised in a file."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     places = [Path(entry) for entry in sys.path if Path(entry).name.endswith("-packages")]
     names = [f.relative_to(p).parts[0] for f in files for p in places if p in f.parents]
-    name = (getattr(error, "name", None) or (names or [""])[-1]).partition(".")[0]
-    owners = importlib.metadata.packages_distributions().get(name)
-    cure = _reinstall(owners[0]) if owners else _install(_course_folder())
-    if os.name == "nt" and name == "torch":
+    module = (getattr(error, "name", None) or (names or [""])[-1]).partition(".")[0]
+    return importlib.metadata.packages_distributions().get(module, [""])[0]
+
+
+def _mend(error: Exception) -> str:
+    """Tell to install again what an error comes from; all of the course if that is not known."""
+    culprit = _culprit(error)
+    cure = _reinstall(culprit) if culprit else _install(_course_folder())
+    if os.name == "nt" and culprit == "torch":
         cure += "; if that does not help, install the Microsoft Visual C++ Redistributable"
     return cure
 
@@ -258,7 +269,8 @@ def check_imports() -> Finding:
         try:
             importlib.import_module(module)
         except Exception as error:  # noqa: BLE001  # whatever a damaged package raises
-            what = f"{module} cannot be imported ({type(error).__name__}: {error})"
+            culprit = _culprit(error) or "a package that is missing"
+            what = f"{module} cannot be imported, because of {culprit} ({_told(error)})"
             return Finding("BROKEN", what, _mend(error))
     return Finding("ok", f"{', '.join(m.partition('.')[0] for m in modules)} can be imported")
 
@@ -316,7 +328,7 @@ def _ask_kernel(timeout: float, **variables: str) -> dict[str, str]:
     with run_kernel(startup_timeout=timeout, **how) as client:
         reply = client.execute("", user_expressions=questions, reply=True, timeout=timeout)
     answers = reply["content"]["user_expressions"]
-    return {k: a["data"]["text/plain"] if "data" in a else a["evalue"] for k, a in answers.items()}
+    return {k: a["data"]["text/plain"] if "data" in a else a["ename"] for k, a in answers.items()}
 
 
 def check_kernel(timeout: float = 30) -> Finding:
@@ -343,7 +355,7 @@ def check_kernel(timeout: float = 30) -> Finding:
         other = f"Python {answers['version']} of {answers['prefix']}"
         return Finding("BROKEN", f"{what} is {other}, not this Python", cure)
     if "inline" not in answers["backend"]:
-        what = f"figures would not stand in the notebook, but go to {answers['backend']}"
+        what = f"figures do not come to stand in the notebook ({answers['backend']})"
         return Finding("BROKEN", what, "remove the variable MPLBACKEND")
     return Finding("ok", "the kernel python3 is this Python, and draws in the notebook")
 
@@ -378,7 +390,7 @@ def _failure(read) -> str:
     try:
         read()
     except Exception as error:  # noqa: BLE001  # whatever a damaged file does to its reader
-        return f"{type(error).__name__}: {error}"
+        return _told(error)
     return ""
 
 
@@ -413,23 +425,6 @@ def check_results() -> Finding:
     return Finding("ok", f"{len(files)} files with the results of full-size runs")
 
 
-def check_mnist() -> Finding:
-    """Look for MNIST, which only the full-size runs need; never fetch it."""
-    from course_utils import data
-
-    named, cache = os.environ.get("COURSE_DATA"), data.mnist_cache()
-    if named:
-        try:
-            data.mnist()
-        except (OSError, ValueError) as error:
-            cure = "put the four files of MNIST there, or remove the variable COURSE_DATA"
-            return Finding("note", f"MNIST cannot be read: {error}", cure)
-        return Finding("ok", f"MNIST is in {named}")
-    if all((cache / name).is_file() for name in data.MNIST_SHA256):
-        return Finding("ok", f"MNIST is in {cache}")
-    return Finding("ok", "MNIST is not here; no notebook needs it, and a full-size run fetches it")
-
-
 def check_threads() -> Finding:
     """Compare torch's threads with the cores that this process may use."""
     import torch
@@ -452,7 +447,6 @@ CHECKS = (
     check_widgets,
     check_data,
     check_results,
-    check_mnist,
     check_threads,
 )
 
@@ -464,7 +458,7 @@ def _examine(check) -> Finding:
             warnings.simplefilter("ignore")  # a package's grumbling is not for this table
             return check()
     except Exception as error:  # noqa: BLE001  # the other checks still have something to say
-        return Finding("BROKEN", f"{type(error).__name__}: {error}", _mend(error))
+        return Finding("BROKEN", _told(error), _mend(error))
 
 
 def _passes_without(variables: list[str], check) -> bool:

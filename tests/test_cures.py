@@ -26,7 +26,15 @@ from course_utils import doctor
 
 ROOT = Path(doctor.__file__).parents[1]
 PACKAGES = Path(sysconfig.get_path("purelib"))
-BACKEND = ["hatchling", "editables", "pathspec", "pluggy", "trove-classifiers", "packaging"]
+BACKEND = [
+    "hatchling",
+    "editables",
+    "pathspec",
+    "pluggy",
+    "tomlkit",
+    "trove-classifiers",
+    "packaging",
+]
 WIDGETS = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager"
 NEVER_AGAIN = "import os; os._exit(3)"  # what a file does that should not have been imported
 
@@ -270,14 +278,6 @@ def package_of_another_python(patient: Patient) -> None:
     patient.variables["PYTHONPATH"] = str(patient.home / "other")
 
 
-def package_of_the_user(patient: Patient) -> None:
-    config = patient.venv / "pyvenv.cfg"
-    text = config.read_text(encoding="utf-8").replace("packages = false", "packages = true")
-    config.write_text(text, encoding="utf-8")
-    code = "import site; print(site.getusersitepackages())"
-    distribution(Path(patient.run(patient.python, "-c", code).strip()), "numpy", "1.0")
-
-
 def course_not_installed(patient: Patient) -> None:
     shutil.rmtree(patient.packages / "course_utils-0.1.0.dist-info")
     (patient.packages / "_editable_impl_course_utils.pth").unlink()
@@ -403,10 +403,6 @@ def result_damaged(patient: Patient) -> None:
     next((patient.checkout / "data" / "results").glob("*.json")).write_text("{", encoding="utf-8")
 
 
-def mnist_elsewhere(patient: Patient) -> None:
-    patient.variables["COURSE_DATA"] = str(patient.home)
-
-
 def too_many_threads(patient: Patient) -> None:
     patient.variables["OMP_NUM_THREADS"] = "999"
 
@@ -415,13 +411,12 @@ CASES = [  # what is broken, the check that says so, its status, the culprit tha
     (outdated_package, "packages", "BROKEN", "tqdm is 1.0"),
     (untested_package, "packages", "note", "tqdm is 4.66.5"),
     (missing_package, "packages", "BROKEN", "course-test-nothing is missing"),
-    (damaged_package, "imports", "BROKEN", "numpy._core.multiarray"),
+    (damaged_package, "imports", "BROKEN", "because of numpy ("),
     (foreign_library, "imports", "BROKEN", "LD_LIBRARY_PATH is "),
     (file_beside_the_chapters, "names", "BROKEN", "torch.py is imported in place of"),
     (file_that_the_doctor_would_import, "names", "BROKEN", "random.py is imported in place of"),
     (folder_beside_the_chapters, "names", "BROKEN", "scipy is imported in place of"),
     (package_of_another_python, "names", "BROKEN", "PYTHONPATH is "),
-    (package_of_the_user, "names", "BROKEN", "numpy is imported in place of"),
     (course_not_installed, "course", "BROKEN", "is not installed"),
     (course_of_another_checkout, "course", "BROKEN", "other course"),
     (home_that_is_no_folder, "home", "BROKEN", "keep its files"),
@@ -442,7 +437,6 @@ CASES = [  # what is broken, the check that says so, its status, the culprit tha
     (digits_missing, "data", "BROKEN", "the digits cannot be read"),
     (photograph_damaged, "data", "BROKEN", "the photographs cannot be read"),
     (result_damaged, "results", "BROKEN", ".json cannot be read"),
-    (mnist_elsewhere, "mnist", "note", "COURSE_DATA is "),
     (too_many_threads, "threads", "note", "OMP_NUM_THREADS is 999"),
 ]
 POSIX_ONLY = {foreign_library, home_that_is_no_folder, home_that_is_locked}
@@ -515,3 +509,17 @@ def old_python() -> Path | None:
         ):
             return Path(path)
     return None
+
+
+def test_a_package_of_the_user_gives_way_to_the_installed_one(patient):
+    """Outside of a venv, as in conda, what `pip install --user` once brought comes first."""
+    base = Path(sys._base_executable)
+    ask = "import pip, site; print(pip.__file__); print(site.getusersitepackages())"
+    mine, users = patient.run(base, "-c", ask).splitlines()
+    distribution(Path(users), "pip", "1.0")
+    patient.variables["PYTHONPATH"] = str(patient.checkout)
+    found = patient.ask("names", python=base)["names"]
+    assert (found.status, "pip is imported in place of" in found.what) == ("BROKEN", True), found
+    apply(found.cure, patient)
+    assert patient.ask("names", python=base)["names"].status == "ok"
+    assert patient.run(base, "-c", ask).startswith(mine)

@@ -211,15 +211,6 @@ def test_damaged_results_are_named(monkeypatch, tmp_path, name):
     assert_broken(doctor.check_results(), f"{name} cannot be read", f"checkout -- {name}`")
 
 
-def test_mnist_in_the_cache_is_found(monkeypatch, tmp_path):
-    monkeypatch.delenv("COURSE_DATA", raising=False)
-    monkeypatch.setattr(data, "mnist_cache", lambda: tmp_path)
-    for name in data.MNIST_SHA256:
-        assert "no notebook needs it" in doctor.check_mnist().what
-        (tmp_path / name).write_bytes(b"")
-    assert doctor.check_mnist() == ("ok", f"MNIST is in {tmp_path}", "")
-
-
 def check_good() -> doctor.Finding:
     return doctor.Finding("ok", "good")
 
