@@ -75,10 +75,15 @@ def _run(*arguments: str) -> str:
 
 
 def _pip(*arguments: str) -> str:
-    """Tell to install with pip, which some environments lack, versions that were tested."""
-    pins = _course_folder() / "constraints.txt"
-    command = _run("pip", "install", *(["-c", str(pins)] if pins.is_file() else []), *arguments)
+    """Tell to install with pip, which some environments lack at first."""
+    command = _run("pip", "install", *arguments)
     return command if importlib.util.find_spec("pip") else f"{_run('ensurepip')}, then {command}"
+
+
+def _pins() -> list[str]:
+    """What makes pip install the tested versions, where they are known."""
+    file = _course_folder() / "constraints.txt"
+    return ["-c", str(file)] if file.is_file() else []
 
 
 def _course() -> str:
@@ -93,7 +98,7 @@ def _install(folder: Path) -> str:
     if not _pyproject(folder):
         return "install the wheel of the course again, with pip"
     own = sys.prefix != sys.base_prefix or Path(sys.prefix, "conda-meta").is_dir()
-    return _pip("-e", str(folder)) if own or _installed("course-utils") else _course()
+    return _pip(*_pins(), "-e", str(folder)) if own or _installed("course-utils") else _course()
 
 
 def _installed(name: str) -> str | None:
@@ -253,7 +258,7 @@ def check_packages() -> Finding:
     names = ", ".join(f"{r.name} is {_installed(r.name) or 'missing'}" for r in culprits[:5])
     if len(culprits) > 5:
         names += f", and {len(culprits) - 5} more"
-    cure = _pip(*(f"{r.name}{r.specifier}" for r in culprits))
+    cure = _pip(*_pins(), *(f"{r.name}{r.specifier}" for r in culprits))
     if broken:
         return Finding("BROKEN", f"{names}: outside the course's bounds", cure)
     if untested:
