@@ -185,29 +185,43 @@ def numbered_sections() -> dict[int, set[int]]:
     return found
 
 
-def results_page() -> str:
-    """Return the page of results: README's table beside the papers, then every stored run."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    table = readme[readme.index("| result | here | published |") :].split("\n\n")[0]
-    lines = ["# Results beside the papers", "", table, "", "## Every stored run", ""]
-    lines.append(
-        "Each figure is the median over its seeds, with the lowest and the highest. What the"
-        " names mean stands in the chapter and in the module of `course_utils/reproduce` that"
-        " made them.\n"
+def results_page(text: str, runs: list[str]) -> str:
+    """Return the page of results for the book, where chapters lie beside it, and runs below it."""
+    names = "\n".join(f"runs/{name}" for name in runs)
+    text = text.replace("](../", "](")
+    return (
+        f"{text}\n## Every stored run\n\nThe tables above show the figures that matter most. Each"
+        " run stored more, and has a page of its own: each figure's median over the seeds, its"
+        " lowest and its highest value, and when, with which code and on what machine it was"
+        f" made.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
     )
-    for path in sorted((ROOT / "data" / "results").glob("*.json")):
-        held = json.loads(path.read_text("utf-8"))
-        machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
-        lines += [f"### {held['name']}", "", f"`{held['command']}` · {held['date']} · commit"]
-        lines[-1] += f" {held['commit']} · {machine}"
-        lines += ["", "| figure | median | lowest | highest | seeds |", "|---|---|---|---|---|"]
-        for name, figure in held["figures"].items():
-            values = [value for value in figure["values"] if value is not None]
-            spread = [median(values), min(values), max(values)] if values else ["–"] * 3
-            shown = " | ".join(f"{v:.4g}" if values else v for v in spread)
-            lines.append(f"| `{name}` | {shown} | {len(figure['values'])} |")
-        lines.append("")
-    return "\n".join(lines)
+
+
+def run_page(held: dict) -> str:
+    """Return the page of a stored run: what made it, and each of its figures."""
+    machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
+    lines = [f"# {held['name']}", "", f"`{held['command']}`", ""]
+    lines += [f"Made {held['date']} by commit {held['commit']}, on {machine}. What the names mean"]
+    lines[-1] += " stands in the chapter and in the module of `course_utils/reproduce`."
+    lines += ["", "| figure | median | lowest | highest | seeds |", "|---|---:|---:|---:|---:|"]
+    for name, figure in held["figures"].items():
+        values = [value for value in figure["values"] if value is not None]
+        spread = [median(values), min(values), max(values)] if values else ["–"] * 3
+        shown = " | ".join(f"{v:.4g}" if values else v for v in spread)
+        lines.append(f"| `{name}` | {shown} | {len(figure['values'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def results(folder: Path) -> None:
+    """Add to the page of results a page for each stored run."""
+    (folder / "runs").mkdir()
+    stored = sorted((ROOT / "data" / "results").glob("*.json"))
+    for path in stored:
+        text = run_page(json.loads(path.read_text("utf-8")))
+        (folder / "runs" / f"{path.stem}.md").write_text(text, "utf-8")
+    page = folder / "results.md"
+    names = [path.stem for path in stored]
+    page.write_text(results_page(page.read_text("utf-8"), names), "utf-8")
 
 
 MODULES = {
@@ -259,8 +273,9 @@ def lay_out(folder: Path) -> None:
         nbformat.write(book, folder / path.name)
         shutil.copy(path, folder / "stored")
     for path in folder.rglob("*.md"):
-        path.write_text(linked(path.read_text("utf-8"), -1, sections), "utf-8")
-    (folder / "results.md").write_text(results_page(), "utf-8")
+        text = linked(path.read_text("utf-8"), -1, sections)
+        path.write_text(cited(text, keys), "utf-8")
+    results(folder)
     api(folder / "api")
 
 
