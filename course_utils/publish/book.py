@@ -185,18 +185,6 @@ def numbered_sections() -> dict[int, set[int]]:
     return found
 
 
-def results_page(text: str, runs: list[str]) -> str:
-    """Return the page of results for the book, where chapters lie beside it, and runs below it."""
-    names = "\n".join(f"runs/{name}" for name in runs)
-    text = text.replace("](../", "](")
-    return (
-        f"{text}\n## Every stored run\n\nThe tables above show the figures that matter most. Each"
-        " run stored more, and has a page of its own: each figure's median over the seeds, its"
-        " lowest and its highest value, and when, with which code and on what machine it was"
-        f" made.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
-    )
-
-
 def run_page(held: dict) -> str:
     """Return the page of a stored run: what made it, and each of its figures."""
     machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
@@ -212,16 +200,32 @@ def run_page(held: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def every_run(runs: list[dict]) -> str:
+    """Return the section of the page of results that leads to the pages of all stored runs."""
+    lines = ["", "## Every stored run", ""]
+    lines.append(
+        "The tables above show the figures that matter most. Each run stored more, and has a page"
+        " of its own with all of them; those that end in *live* ran the cells of a chapter with"
+        " ten different seeds.\n"
+    )
+    lines += ["| run | seeds | figures | made |", "|---|---:|---:|---|"]
+    for held in runs:
+        counts = f"{len(held['settings']['seeds'])} | {len(held['figures'])}"
+        lines.append(f"| [{held['name']}](runs/{held['name']}.md) | {counts} | {held['date']} |")
+    names = [f"runs/{held['name']}" for held in runs]
+    return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *names, "```", ""])
+
+
 def results(folder: Path) -> None:
     """Add to the page of results a page for each stored run."""
     (folder / "runs").mkdir()
     stored = sorted((ROOT / "data" / "results").glob("*.json"))
-    for path in stored:
-        text = run_page(json.loads(path.read_text("utf-8")))
-        (folder / "runs" / f"{path.stem}.md").write_text(text, "utf-8")
+    runs = [json.loads(path.read_text("utf-8")) for path in stored]
+    for held in runs:
+        (folder / "runs" / f"{held['name']}.md").write_text(run_page(held), "utf-8")
     page = folder / "results.md"
-    names = [path.stem for path in stored]
-    page.write_text(results_page(page.read_text("utf-8"), names), "utf-8")
+    text = page.read_text("utf-8").replace("](../", "](")  # here chapters lie beside the page
+    page.write_text(text + every_run(runs), "utf-8")
 
 
 MODULES = {

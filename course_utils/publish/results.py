@@ -17,6 +17,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from course_utils import plots
 from course_utils.execute import NOTEBOOKS
@@ -28,6 +29,16 @@ PLAN = Path(__file__).with_suffix(".toml")
 MIDDLES = {"median": median, "mean": mean}
 PUBLISHED = "published"  # heads only what the authors of a method printed themselves
 OURS, THEIRS = plots.COLOURS[:2]
+MARKS = {  # of what others report: is it published?
+    published: {
+        "color": THEIRS,
+        "linestyle": "",
+        "marker": "D",
+        "markerfacecolor": THEIRS if published else "none",
+        "markersize": 7,
+    }
+    for published in (True, False)
+}
 
 
 class Row(NamedTuple):
@@ -46,23 +57,31 @@ def plan() -> dict:
     return tomllib.loads(PLAN.read_text("utf-8"), parse_float=Decimal)
 
 
-def shown(number: float, digits: int = 0) -> str:
+def shown(number: float, digits: int) -> str:
     """Return a number with a minus that is one, and no "−0"."""
     return f"{number:z.{digits}f}".replace("-", "−")
+
+
+def figures(path: Path) -> dict:
+    """Return the figures of a stored run; OSError or ValueError if there are none."""
+    try:
+        return json.loads(path.read_text("utf-8"))["figures"]
+    except (json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f"{path.name} holds no stored run: restore it with git.") from error
 
 
 def rows_of(table: dict, folder: Path) -> list[Row]:
     """Return the rows of a table under "stored", their numbers from folder.
 
-    Raises FileNotFoundError if the run is not stored, ValueError if it lacks a figure.
+    Raises OSError if the run is not stored, ValueError if it lacks a figure.
     """
-    name = table["run"]
-    figures = json.loads((folder / f"{name}.json").read_text("utf-8"))["figures"]
-    rows = []
+    name, rows = f"{table['run']}.json", []
+    held = figures(folder / name)
     for row in table["rows"]:
-        if row["key"] not in figures:
-            raise ValueError(f"{PLAN.name} asks for {row['key']}, but {name}.json holds none.")
-        values = figures[row["key"]]["values"]
+        values = held.get(row["key"], {}).get("values", [])
+        values = [value for value in values if value is not None]
+        if not values:
+            raise ValueError(f"{PLAN.name} asks for {row['key']}, but {name} holds none.")
         ours = (MIDDLES[table["middle"]](values), min(values), max(values))
         ours = tuple(shown(value, table["digits"]) for value in ours)
         others = row.get("known"), row.get("source", ""), row.get("short", "")
@@ -83,7 +102,7 @@ def stored(table: dict, folder: Path) -> str:
     heads += [*([beside, "source"] if beside else []), "command"]
     lines = []
     for row in rows_of(table, folder):
-        known = str(row.known).replace("-", "−") if row.known is not None else "–"
+        known = "–" if row.known is None else f"{row.known}".replace("-", "−")
         others = [known, row.source or "–"] if beside else []
         command = f"`reproduce {table['run']}`"
         lines.append([row.what, *row.ours, str(row.runs), *others, command])
@@ -111,7 +130,7 @@ def parts(folder: Path) -> Iterator[str]:
             yield from filter(None, [table.get("text", "").strip(), text])
 
 
-def page(folder: Path = STORED) -> str:
+def page(folder: Path) -> str:
     """Return the page of results in Markdown, its numbers from folder."""
     return "\n\n".join(parts(folder)) + "\n"
 
@@ -131,70 +150,69 @@ def sentence(table: dict, row: Row) -> str:
     return f"{row.short} {middle} ({low} to {high}){known}".replace("-", "−")
 
 
-def described(folder: Path) -> str:
-    """Return all numbers of the picture; it is kept in its file, and tells if that is of today."""
+def described(found: dict[str, list[tuple[dict, Row]]]) -> str:
+    """Return the numbers of panels, in words."""
     return ". ".join(
-        f"{title}: {'; '.join(sentence(*pair) for pair in rows)}"
-        for title, rows in panels(folder).items()
+        f"{title}: {'; '.join(sentence(*pair) for pair in rows)}" for title, rows in found.items()
     )
 
 
 def alternative(folder: Path) -> str:
-    """Return the alternative text of the picture: what was published beside ours."""
-    pairs = [pair for rows in panels(folder).values() for pair in rows]
-    pairs = [(t, row) for t, row in pairs if row.known is not None and t["beside"] == PUBLISHED]
-    said = "; ".join(f"{table['unit']}, {sentence(table, row)}" for table, row in pairs)
+    """Return the alternative text of the picture: what was published, beside ours."""
+    published = {
+        title: [pair for pair in rows if pair[0].get("beside") == PUBLISHED]
+        for title, rows in panels(folder).items()
+    }
+    said = described({title: rows for title, rows in published.items() if rows})
     return (
-        "Dots with bars, ours from the lowest run to the highest, in a panel for each experiment, and"
-        f" diamonds, what others report. Where authors published a number: {said}. All numbers stand"
-        " in the tables below."
+        "A panel for each experiment, with our results as dots, bars from the lowest run to the"
+        " highest, and diamonds for what others report. Where the authors published a number,"
+        f" this is what it shows. {said}. The tables below hold all numbers."
     )
 
 
 def draw(ax: Axes, title: str, pairs: list[tuple[dict, Row]]) -> None:
     """Draw the rows of a panel, from top to bottom."""
-    ax.set_title(title, loc="left", fontweight="bold")
-    for place, (table, row) in enumerate(pairs):
+    table = pairs[0][0]
+    for place, (row_of, row) in enumerate(pairs):
         middle, low, high = (float(text.replace("−", "-")) for text in row.ours)
-        ax.plot([low, high], [place, place], color=OURS, linewidth=5, alpha=0.35)
+        ax.plot(
+            [low, high], [place, place], color=OURS, linewidth=5, alpha=0.35, solid_capstyle="butt"
+        )
         ax.plot(middle, place, "o", color=OURS, markersize=7)
         if row.known is not None:
-            inside = THEIRS if table["beside"] == PUBLISHED else "none"
-            ax.plot(float(row.known), place, "D", color=THEIRS, markersize=7, markerfacecolor=inside)
-        if "goal" in table:
-            ax.axvline(float(table["goal"]), color="black", linestyle="--", linewidth=1)
-    if any(table.get("scale") == "log" for table, _ in pairs):
+            ax.plot(float(row.known), place, **MARKS[row_of["beside"] == PUBLISHED])
+    if "null" in table:
+        ax.axvline(table["null"], color="black", linestyle="--", linewidth=1)
+    if table.get("scale") == "log":
         ax.set_xscale("log")
         ax.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
         ax.minorticks_off()
-    ax.set(ylim=(len(pairs) - 0.4, -0.6), yticks=range(len(pairs)))
+    ax.set(ylim=(len(pairs) - 0.4, -0.6), yticks=range(len(pairs)), xlabel=table["axis"])
     ax.set_yticklabels([row.short for _, row in pairs])
+    ax.set_title(title, loc="left", x=-0.5, fontweight="bold")  # above the names, too
 
 
-def key(ax: Axes) -> None:
-    """Say in a legend above the first panel what the marks mean."""
-    marks = {
-        "ours, lowest to highest run": {"color": OURS, "marker": "o"},
-        "published by the authors": {"color": THEIRS, "marker": "D", "linestyle": ""},
-        "reported by others": {"color": THEIRS, "marker": "D", "linestyle": "", "mfc": "none"},
-    }
-    lines = [mpl.lines.Line2D([], [], label=text, **mark) for text, mark in marks.items()]
-    ax.figure.legend(handles=lines, loc="outside upper left", ncols=2)
+def legend(fig: Figure) -> None:
+    """Say above the panels what the marks mean."""
+    ours = {"color": OURS, "marker": "o", "markersize": 7}
+    marks = {"ours": ours, "published by the authors": MARKS[True], "by others": MARKS[False]}
+    lines = [Line2D([], [], label=text, **mark) for text, mark in marks.items()]
+    fig.legend(handles=lines, loc="outside upper center", ncols=3, columnspacing=1)
 
 
 @mpl.rc_context({**plots.STYLE, "svg.hashsalt": "results"})
-def picture(folder: Path = STORED) -> bytes:
+def picture(folder: Path) -> bytes:
     """Return the picture as SVG, its numbers from folder: a panel for each experiment."""
-    shown_of = panels(folder)
-    heights = [len(rows) + 1.5 for rows in shown_of.values()]
-    fig = Figure(figsize=(6.4, 0.29 * sum(heights) + 0.6))
-    axes = fig.subplots(len(heights), 1, height_ratios=heights)
-    for ax, (title, rows) in zip(axes, shown_of.items(), strict=True):
+    found = panels(folder)
+    heights = [len(rows) + 2 for rows in found.values()]
+    fig = Figure(figsize=(5.8, 0.28 * sum(heights) + 0.5))
+    axes = fig.subplots(len(found), 1, height_ratios=heights)
+    for ax, (title, rows) in zip(axes, found.items(), strict=True):
         draw(ax, title, rows)
-    fig.align_ylabels()
-    key(axes[0])
+    legend(fig)
     file = BytesIO()
-    told = {"Date": None, "Creator": None, "Description": described(folder)}
+    told = {"Date": None, "Creator": None, "Description": described(found)}
     fig.savefig(file, format="svg", metadata=told)
     return file.getvalue()
 
@@ -205,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("usage: python3 course.py results", file=sys.stderr)
         return 2
     try:
-        made = {PICTURE: picture(), PAGE: page().encode()}
+        made = {PICTURE: picture(STORED), PAGE: page(STORED).encode()}
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
