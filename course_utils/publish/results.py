@@ -223,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("usage: python3 course.py results", file=sys.stderr)
         return 2
     try:
-        made = {PICTURE: picture(STORED), PAGE: page(STORED).encode()}
+        made = {PAGE: page(STORED).encode(), PICTURE: picture(STORED)}
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
