@@ -51,7 +51,9 @@ def test_the_tasks_named_are_there_and_no_variable_is_needed():
 def test_the_lines_for_engineers_run_and_print_what_they_promise():
     (code,) = (body for kind, body in CODE.findall(README) if kind == "python")
     assert len([line for line in code.splitlines() if line]) <= 10
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     active, gap = re.search(r"([\d.]+)% active.* by ([\de.-]+) at most", done.stdout).groups()
     assert 0 < float(active) < 20

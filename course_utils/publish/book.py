@@ -186,29 +186,47 @@ def numbered_sections() -> dict[int, set[int]]:
     return found
 
 
-def results_page() -> str:
-    """Return the page of results: README's table beside the papers, then every stored run."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    table = readme[readme.index("| result | here | published |") :].split("\n\n")[0]
-    lines = ["# Results beside the papers", "", table, "", "## Every stored run", ""]
+def run_page(held: dict) -> str:
+    """Return the page of a stored run: what made it, and each of its figures."""
+    machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
+    lines = [f"# {held['name']}", "", f"`{held['command']}`", ""]
+    lines += [f"Made {held['date']} by commit {held['commit']}, on {machine}. What the names mean"]
+    lines[-1] += " stands in the chapter and in the module of `course_utils/reproduce`."
+    lines += ["", "| figure | median | lowest | highest | seeds |", "|---|---:|---:|---:|---:|"]
+    for name, figure in held["figures"].items():
+        values = [value for value in figure["values"] if value is not None]
+        spread = [median(values), min(values), max(values)] if values else ["–"] * 3
+        shown = " | ".join(f"{v:.4g}" if values else v for v in spread)
+        lines.append(f"| `{name}` | {shown} | {len(figure['values'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def every_run(runs: list[dict]) -> str:
+    """Return the section of the page of results that leads to the pages of all stored runs."""
+    lines = ["", "## Every stored run", ""]
     lines.append(
-        "Each figure is the median over its seeds, with the lowest and the highest. What the"
-        " names mean stands in the chapter and in the module of `course_utils/reproduce` that"
-        " made them.\n"
+        "The tables above show the figures that matter most. Each run stored more, and has a page"
+        " of its own with all of them; those that end in *live* ran the cells of a chapter with"
+        " ten different seeds.\n"
     )
-    for path in sorted((ROOT / "data" / "results").glob("*.json")):
-        held = json.loads(path.read_text("utf-8"))
-        machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
-        lines += [f"### {held['name']}", "", f"`{held['command']}` · {held['date']} · commit"]
-        lines[-1] += f" {held['commit']} · {machine}"
-        lines += ["", "| figure | median | lowest | highest | seeds |", "|---|---|---|---|---|"]
-        for name, figure in held["figures"].items():
-            values = [value for value in figure["values"] if value is not None]
-            spread = [median(values), min(values), max(values)] if values else ["–"] * 3
-            shown = " | ".join(f"{v:.4g}" if values else v for v in spread)
-            lines.append(f"| `{name}` | {shown} | {len(figure['values'])} |")
-        lines.append("")
-    return "\n".join(lines)
+    lines += ["| run | seeds | figures | made |", "|---|---:|---:|---|"]
+    for held in runs:
+        counts = f"{len(held['settings']['seeds'])} | {len(held['figures'])}"
+        lines.append(f"| [{held['name']}](runs/{held['name']}.md) | {counts} | {held['date']} |")
+    names = [f"runs/{held['name']}" for held in runs]
+    return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *names, "```", ""])
+
+
+def results(folder: Path) -> None:
+    """Add to the page of results a page for each stored run."""
+    (folder / "runs").mkdir()
+    stored = sorted((ROOT / "data" / "results").glob("*.json"))
+    runs = [json.loads(path.read_text("utf-8")) for path in stored]
+    for held in runs:
+        (folder / "runs" / f"{held['name']}.md").write_text(run_page(held), "utf-8")
+    page = folder / "results.md"
+    text = page.read_text("utf-8").replace("](../", "](")  # here chapters lie beside the page
+    page.write_text(text + every_run(runs), "utf-8")
 
 
 MODULES = {
@@ -263,8 +281,9 @@ def lay_out(folder: Path) -> None:
         nbformat.write(book, folder / path.name)
         shutil.copy(path, folder / "stored")
     for path in folder.rglob("*.md"):
-        path.write_text(linked(path.read_text("utf-8"), -1, sections), "utf-8")
-    (folder / "results.md").write_text(results_page(), "utf-8")
+        text = linked(path.read_text("utf-8"), -1, sections)
+        path.write_text(cited(text, keys), "utf-8")
+    results(folder)
     api(folder / "api")
 
 

@@ -164,3 +164,18 @@ def test_search_finds_a_word_without_a_server(chromium, site):
     page.wait_for_selector("#search-results a")
     assert "05_local_filters" in page.content()
     assert not faults
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_telephone_only_tables_are_wider_than_the_page_and_scroll(
+    chromium, site, script, scheme
+):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto((site / "results.html").as_uri())
+    wide = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator(".table-wrapper").evaluate_all(wide) > 5
+    look(page, script)
+    assert not seen(page)
+    context.close()

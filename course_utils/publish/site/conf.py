@@ -72,11 +72,12 @@ def plain_text(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
 ROLES = {  # what Sphinx writes, and what its roles ask for
     'class="caption" role="heading"': 'class="caption" role="heading" aria-level="2"',
     'role="list" class="citation-list"': 'class="citation-list"',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',  # scrolls by keyboard
 }
 
 
 def roles(_app, _page, _template, context: dict, _doctree) -> None:
-    """Mend two roles for readers who cannot see the page."""
+    """Mend pages for readers who cannot see them, or have no mouse."""
     for name, text in context.items():
         if isinstance(text, str):
             for written, meant in ROLES.items():
