@@ -10,6 +10,7 @@ from skimage.io import imsave
 
 from course_utils import data
 from course_utils.built import local as built
+from course_utils.built.ista import unit_columns
 from course_utils.reproduce import local
 
 PARTS = {"map": local.map_seed} | {
@@ -28,6 +29,7 @@ def small(monkeypatch):
         monkeypatch.setitem(local.LOCAL, key, value)
         monkeypatch.setitem(local.EQUAL, key, value)
     monkeypatch.setitem(local.EQUAL, "per", 2)
+    monkeypatch.setattr(local, "FILM", local.LOCAL | {"watched": [0, 1, 4]})
 
 
 def but_time(figures):
@@ -64,6 +66,35 @@ def test_controls_have_keys_of_their_own():
         figures, weights = local.control_seed(name, 0)
         assert all(key.endswith(f".{name}") for key in figures)
         assert set(weights) == {f"theta_{name}", f"selectivity_{name}"}
+
+
+def test_the_film_begins_with_noise_and_ends_as_the_map_of_the_same_seed():
+    figures, film = local.film_seed(0)
+    assert list(figures) == [f"map_smoothness_ratio.{step}" for step in (0, 1, 4)]
+    begun = np.random.default_rng([0, 5])
+    Wd = unit_columns(data.gaussian_dictionary(16, 144, begun))
+    for frame, looks in [(0, local.looks(Wd, local.LOCAL, "local")), (2, local.map_seed(0)[1])]:
+        assert near(film["theta"][frame], looks["theta_local"], np.pi / 128, np.pi)
+        assert near(film["selectivity"][frame], looks["selectivity_local"], 1 / 64)
+    assert not torch.equal(film["theta"][1], film["theta"][2])
+
+
+def near(a, b, most, period=math.inf):
+    """Whether a and b, which may go round, are nowhere further apart than most."""
+    apart = (a - b).abs()
+    return bool((torch.minimum(apart, (period - apart).abs()) < most + 1e-6).all())
+
+
+def test_the_stored_film_ends_as_the_stored_map():
+    film, stored = data.weights("local_film"), data.weights("local")
+    frames = len(local.FILM["watched"])
+    assert film["theta"].shape == film["selectivity"].shape == (frames, 10_000)
+    assert near(film["theta"][-1], stored["theta_local"], np.pi / 128 + 1e-3, np.pi)  # float16
+    assert near(film["selectivity"][-1], stored["selectivity_local"], 1 / 64 + 1e-3)
+    ratios, known = (data.results(name)["figures"] for name in ("local_film", "local"))
+    last = ratios["map_smoothness_ratio.1000"]["values"][0]
+    assert last == pytest.approx(known["map_smoothness_ratio.local"]["values"][0], rel=1e-3)
+    assert ratios["map_smoothness_ratio.0"]["values"][0] > 0.95
 
 
 def test_each_control_takes_away_one_cause():

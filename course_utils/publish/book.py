@@ -26,7 +26,7 @@ from sphinx.cmd.build import main as sphinx_build
 
 from course_utils.execute import NOTEBOOKS, VIEW, code_cells
 from course_utils.nbval_plugin import IGNORE
-from course_utils.publish import assets
+from course_utils.publish import assets, pictures
 from course_utils.publish.slides import DIRECTIVE, chapters
 
 ROOT = NOTEBOOKS.parent
@@ -271,6 +271,8 @@ def lay_out(folder: Path) -> None:
     """Write all that Sphinx builds from into an empty folder."""
     shutil.copy(SITE / "conf.py", folder)
     shutil.copytree(PAGES, folder, dirs_exist_ok=True)
+    (folder / "extra").mkdir()
+    shutil.move(folder / "images", folder / "extra")  # HTML shows them, which Sphinx does not read
     (folder / "_static").mkdir()
     (folder / "stored").mkdir()  # chapters as they are, to download
     shutil.copy(SITE / "book.css", folder / "_static")
@@ -291,7 +293,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0; 2 and a sentence if something is missing; else Sphinx's own code."""
     parser = argparse.ArgumentParser(prog="course.py book", description=__doc__)
     parser.add_argument("--to", type=Path, default=assets.BUILD / "book", metavar="FOLDER")
+    parser.add_argument("--pictures", action="store_true", help="first draw those of the door anew")
     wanted = parser.parse_args(arguments)
+    if wanted.pictures:
+        pictures.draw(pictures.IMAGES)
     try:
         # html, too, or pages that are no more would be published
         clear(wanted.to / "source", wanted.to / "html")

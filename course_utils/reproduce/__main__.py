@@ -57,6 +57,7 @@ RUNS = {
         | {name: Part(partial(local.control_seed, name), 3) for name in local.CONTROLS},
         local.LOCAL | {"controls": local.CONTROLS},
     ),
+    "local_film": ({"all": Part(local.film_seed, 1)}, local.FILM),
     "local_equal": (
         {name: Part(partial(local.equal_seed, name), 3) for name in local.EQUALS},
         local.EQUAL,

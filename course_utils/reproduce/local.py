@@ -139,6 +139,53 @@ def map_seed(seed: int, source: Source = photographs) -> Outcome:
     return figures, weights | looks(Wd, s, "local") | {"filters": coarse(Wd)}
 
 
+# The map on its way, at steps that lie close together at first, when it forms.
+FILM = LOCAL | {"watched": sorted({round(LOCAL["steps"] * (k / 63) ** 2.5) for k in range(64)})}
+Tie = Callable[[Tensor], Tensor]
+
+
+def film_seed(seed: int) -> Outcome:
+    """Learn the map of map_seed, with its random numbers, and look at it at the steps watched;
+    return how smooth it was, and orientation and selectivity of each unit: (watched, units)."""
+    s, rng = FILM, np.random.default_rng([seed, 5])
+    stream, pools, lmbd = as_it_is(photographs(s)[0], s, rng)
+    seen: dict[int, Tensor] = {}
+
+    def look(step: int, Wd: Tensor) -> None:
+        if step in s["watched"]:
+            seen[step] = ista.orientation_moment(Wd, s["field"])
+
+    x, tie = watching(stream, look)
+    local.learn_local(x, sheet_of(s), pools, lmbd, s["steps"], rng, inner=s["inner"], tie=tie)
+    side, figures = sheet_of(s).side, {}
+    for step, moment in seen.items():
+        _, ratio = local.sheet_smoothness(moment.angle() / 2, side, rng)
+        figures[f"map_smoothness_ratio.{step}"] = ratio
+    moments = torch.stack(list(seen.values()))
+    coarsely = {"theta": (moments.angle() / 2, np.pi / 64), "selectivity": (moments.abs(), 1 / 32)}
+    return figures, {name: (x / unit).round() * unit for name, (x, unit) in coarsely.items()}
+
+
+def watching(
+    batches: Iterator[Tensor], look: Callable[[int, Tensor], None]
+) -> tuple[Iterator[Tensor], Tie]:
+    """Return batches, and a tie that changes nothing: with both, learn_local calls look(step, Wd)
+    with the random filters that it starts from and with those after each step."""
+    due = [0]
+
+    def counted() -> Iterator[Tensor]:
+        for step, x in enumerate(batches, 1):
+            due.append(step)
+            yield x
+
+    def tie(filters: Tensor) -> Tensor:
+        if due:  # what is tied first after a batch was drawn is Wd, then comes the encoder
+            look(due.pop(), ista.unit_columns(filters))
+        return filters
+
+    return counted(), tie
+
+
 def control_seed(name: str, seed: int) -> Outcome:
     """Learn what is left when the named cause is taken away; return measures and orientations."""
     s, rng = LOCAL, np.random.default_rng([seed, 6, list(CONTROLS).index(name)])

@@ -31,6 +31,7 @@ bibtex_reference_style = "round"
 
 html_theme = "furo"
 html_static_path = ["_static"]
+html_extra_path = ["extra"]
 html_css_files = ["book.css"]
 html_copy_source = False
 html_show_sphinx = False
