@@ -95,6 +95,11 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[in
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
 
 
+def as_known(row: Row) -> str:
+    """Return what others report, with the digits they give, or a dash."""
+    return "–" if row.known is None else str(row.known).replace("-", "−")
+
+
 def stored(table: dict, folder: Path) -> str:
     """Return a table under "stored" in Markdown."""
     beside = table.get("beside")
@@ -102,11 +107,10 @@ def stored(table: dict, folder: Path) -> str:
     heads += [*([beside, "source"] if beside else []), "command"]
     lines = []
     for row in rows_of(table, folder):
-        known = "–" if row.known is None else f"{row.known}".replace("-", "−")
-        others = [known, row.source or "–"] if beside else []
+        others = [as_known(row), row.source or "–"] if beside else []
         command = f"`reproduce {table['run']}`"
         lines.append([row.what, *row.ours, str(row.runs), *others, command])
-    return grid(heads, lines, (0, *range(6, len(heads)), len(heads) - 1))
+    return grid(heads, lines, (0, 6, 7) if beside else (0, 5))
 
 
 def measured(table: dict) -> str:
@@ -146,8 +150,8 @@ def panels(folder: Path) -> dict[str, list[tuple[dict, Row]]]:
 def sentence(table: dict, row: Row) -> str:
     """Return what the picture shows of a row."""
     middle, low, high = row.ours
-    known = f", {table['beside']} {row.known}" if row.known is not None else ""
-    return f"{row.short} {middle} ({low} to {high}){known}".replace("-", "−")
+    known = f", {table['beside']} {as_known(row)}" if row.known is not None else ""
+    return f"{row.short} {middle} ({low} to {high}){known}"
 
 
 def described(found: dict[str, list[tuple[dict, Row]]]) -> str:
