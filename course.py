@@ -70,6 +70,7 @@ TASKS = {  # name: what it does, and the line that `python -m` runs
     "homework": ("write what students get of the homework", "course_utils.grading.release"),
     "grade": ("grade a class, each submission in a sandbox", "course_utils.grading"),
     "bench": ("measure speed", "course_utils.bench"),
+    "results": ("write the page of results from the stored runs", "course_utils.publish.results"),
     "links": ("ask if links to the web still lead somewhere", "course_utils.publish.links"),
     "reproduce": ("run an experiment at full size", "course_utils.reproduce"),
     "lint": ("look for mistakes in code and notebooks", "ruff check"),
