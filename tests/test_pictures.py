@@ -65,8 +65,9 @@ def test_the_film_shows_the_stored_steps_at_a_gentle_pace_and_goes_round():
         assert film.n_frames == len(shown) >= 50
         time, half = [], pictures.UNIT // 2
         for frame, step in zip(ImageSequence.Iterator(film), shown.values(), strict=True):
-            centres = np.asarray(frame.convert("RGB"))[half :: pictures.UNIT, half :: pictures.UNIT]
-            assert (centres[: len(step)] == step).all()
+            drawn = np.asarray(frame.convert("RGBA"))[half :: pictures.UNIT, half :: pictures.UNIT]
+            drawn = drawn[: len(step)]  # beneath are the words
+            assert (drawn[..., :3] == step)[drawn[..., 3] > 0].all()
             time.append(frame.info["duration"])
     assert min(time) >= 100
     assert time[-1] == 2000
@@ -123,11 +124,11 @@ def test_the_film_is_told_with_the_numbers_of_the_run():
 
 def test_dots_stand_where_all_colours_meet():
     there = torch.arange(9.0) - 4.5
-    F = torch.complex(there.expand(9, 9), there[:, None].expand(9, 9))  # turns once, clockwise
+    F = torch.complex(there.expand(9, 9), there[:, None].expand(9, 9))  # turns once
     made = np.asarray(maps.wheels(F, 10, 9))
     white = (made == 255).all(-1).nonzero()
     assert [round(float(place.mean())) for place in white] == [50, 50]
-    assert (np.asarray(maps.wheels(F.conj(), 10, 9))[50, 50] == 0).all()
+    assert (np.asarray(maps.wheels(F.conj().resolve_conj(), 10, 9))[50, 50] == 0).all()
 
 
 def test_a_chapter_without_a_drawing_gets_its_first_figure(tmp_path):
