@@ -13,7 +13,7 @@ from course_utils import data
 from course_utils.built.local import pinwheels, smoothed
 
 # Pictures bring their own paper, and so look the same on a white page and on a dark one.
-PAPER, INK, FAINT = "#10151d", "#e6edf3", "#9aa5b1"
+PAPER, INK, FAINT = "#161b22", "#e6edf3", "#9aa5b1"
 FULL = 0.6  # selectivity from which on a colour is full
 
 # OKLab to the cones' answers, and these to linear light in red, green, blue: B. Ottosson 2020.
