@@ -13,7 +13,7 @@ from course_utils import data
 from course_utils.built.local import pinwheels, smoothed
 
 # Pictures bring their own paper, and so look the same on a white page and on a dark one.
-PAPER, INK, FAINT = "#10151d", "#e6edf3", "#9aa5b1"
+PAPER, INK, FAINT = "#161b22", "#e6edf3", "#9aa5b1"
 FULL = 0.6  # selectivity from which on a colour is full
 
 # OKLab to the cones' answers, and these to linear light in red, green, blue: B. Ottosson 2020.
@@ -59,11 +59,10 @@ def blocks(shown: np.ndarray, unit: int) -> Image.Image:
     return Image.fromarray(shown.repeat(unit, 0).repeat(unit, 1))
 
 
-def stored_field() -> Tensor:
-    """Return selectivity · exp(2iθ) of chapter 5's stored map, smoothed as there: (side, side)."""
-    stored = data.weights("local")
-    moment = torch.polar(stored["selectivity_local"], 2 * stored["theta_local"])
-    side = round(len(moment) ** 0.5)
+def field(theta: Tensor, selectivity: Tensor) -> Tensor:
+    """Return selectivity · exp(2iθ) of the units of chapter 5's sheet (side²,), smoothed as there:
+    (side, side)."""
+    moment, side = torch.polar(selectivity, 2 * theta), round(len(theta) ** 0.5)
     return smoothed(moment.reshape(side, side), data.results("local")["settings"]["smooth"])
 
 

@@ -1,8 +1,9 @@
 """The pictures of README and of the book's first page: `python3 course.py book --pictures`.
 
 All are drawn from what is stored: the film of chapter 5's map as it learns (`reproduce
-local_film`), that map with its pinwheels, and a thumbnail of each chapter. What each shows is said
-by a sentence computed with it, its alternative text, kept beside the pictures in ALTS.
+local_film`), the map that it ends as, with its pinwheels, and a thumbnail of each chapter. What
+each shows is said by a sentence computed with it, its alternative text, kept beside the pictures in
+ALTS.
 """
 
 import json
@@ -36,7 +37,7 @@ def card(top: Image.Image, heading: str, words: str) -> Image.Image:
     pen.text((24, height + 14), heading, maps.INK, maps.font(34))
     pen.text((24, height + 64), words, maps.FAINT, maps.font(24))
     for k in range(8):
-        theta, centre = k * np.pi / 8, np.array([width - 44 * (8 - k), height + STRIP // 2])
+        theta, centre = k * np.pi / 8, np.array([width - 42 * (8 - k), height + STRIP // 2])
         ends = [tuple(centre + way * 16 * np.array(maps.along(theta))) for way in (-1, 1)]
         pen.line(ends, tuple(maps.colours(torch.tensor(theta)).tolist()), 9)
     return maps.rounded(made, 24)
@@ -69,15 +70,15 @@ def film() -> tuple[list[Image.Image], str]:
     first, last = min(shown), max(shown)
     return made, (
         f"Orientations of {shown[last][..., 0].size:,} filters, a coloured square each, over {last}"
-        f" steps of learning: out of grey noise, where neighbours differ {ratio(first)} as much as"
-        f" random pairs, come patches of one colour; at the end neighbours differ {ratio(last)}."
+        " steps of learning: out of grey noise, where neighbours differ as random pairs do"
+        f" ({ratio(first)}), come patches of one colour, until they differ {ratio(last)} of that."
     )
 
 
 def four() -> Drawn:
     """Return four steps of the film in one picture, for those who want nothing to move."""
     shown = frames()
-    steps = [min(shown, key=lambda step, near=near: abs(step - near)) for near in (0, 10, 100)]
+    steps = [min(shown, key=lambda step, near=near: abs(step - near)) for near in (0, 100, 300)]
     steps.append(max(shown))
     numbers = ", ".join(map(str, steps))
     top = thumbnails.mosaic(np.stack([shown[step] for step in steps]), 2, UNIT // 2, UNIT)
@@ -86,8 +87,9 @@ def four() -> Drawn:
 
 
 def final() -> Drawn:
-    """Return the map that is learned, smoothed, with its pinwheels, and what it shows."""
-    F = maps.stored_field()
+    """Return the last step of the film, smoothed, with its pinwheels, and what it shows."""
+    film = data.weights("local_film")
+    F = maps.field(film["theta"][-1], film["selectivity"][-1])
     turns = pinwheels(F)
     count, one_way = turns.abs().sum().item(), (turns > 0).sum().item()
     words = "white: clockwise, black: reverse"
@@ -103,7 +105,7 @@ def draw(folder: Path) -> None:
     alts = {}
     (first, *rest), alts[FILM] = film()
     time = [HOLD // 2, *[FRAME] * (len(rest) - 1), HOLD]
-    moving = {"save_all": True, "append_images": rest, "duration": time, "loop": 0}
+    moving = {"save_all": True, "append_images": rest, "duration": time, "loop": 0, "method": 4}
     first.save(folder / FILM, lossless=True, **moving)
     for name, drawing in ((STILLS, four), (FINAL, final)):
         picture, alts[name] = drawing()

@@ -190,7 +190,8 @@ def oriented() -> Drawn:
 
 def pinwheels() -> Drawn:
     """A part of chapter 5's map, from near."""
-    F = maps.stored_field()[20:45, 30:70]
+    stored = data.weights("local")
+    F = maps.field(stored["theta_local"], stored["selectivity_local"])[20:45, 30:70]
     count = local.pinwheels(F).abs().sum().item()
     return maps.wheels(F, 12, 9), (
         f"A part of a map of 100 by 100 units, in the colour of their orientation: {count}"
