@@ -195,7 +195,7 @@ def check_names() -> Finding:
     chapters, and whatever else precedes the packages of this Python.
     """
     notebooks = str(_course_folder() / "notebooks")
-    hidden = _hidden([notebooks, *(entry or os.getcwd() for entry in [*sys.path])])
+    hidden = _hidden([notebooks, *(entry or os.getcwd() for entry in sys.path)])
     if not hidden:
         return Finding("ok", "every module is imported from where it was installed")
     name, file, entry = hidden[0]
