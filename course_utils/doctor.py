@@ -195,7 +195,7 @@ def check_names() -> Finding:
     chapters, and whatever else precedes the packages of this Python.
     """
     notebooks = str(_course_folder() / "notebooks")
-    hidden = _hidden([notebooks, *(entry or os.getcwd() for entry in [*sys.path])])
+    hidden = _hidden([notebooks, *(entry or os.getcwd() for entry in sys.path)])
     if not hidden:
         return Finding("ok", "every module is imported from where it was installed")
     name, file, entry = hidden[0]
@@ -430,19 +430,6 @@ def check_results() -> Finding:
     return Finding("ok", f"{len(files)} files with the results of full-size runs")
 
 
-def check_threads() -> Finding:
-    """Compare torch's threads with the cores that this process may use."""
-    import torch
-
-    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    threads = torch.get_num_threads()
-    if threads <= cores:
-        return Finding("ok", f"torch uses {threads} threads on {cores} cores")
-    what = f"torch uses {threads} threads, but there are {cores} cores: that slows it down"
-    return Finding("note", what, f"set the variable OMP_NUM_THREADS to {cores}")
-
-
 ROOTS = (check_python, check_folder, check_names, check_packages, check_imports)
 CHECKS = (
     *ROOTS,
@@ -452,7 +439,6 @@ CHECKS = (
     check_widgets,
     check_data,
     check_results,
-    check_threads,
 )
 
 
