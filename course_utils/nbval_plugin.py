@@ -233,6 +233,9 @@ class Fault(pytest.Item):
     def runtest(self) -> None:
         pytest.fail(f"{self.path.name} {fault(self.path)}", pytrace=False)
 
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.path.name
+
 
 def fault(path: Path) -> str:
     """Say why a notebook cannot be run as it is, or nothing."""
@@ -243,10 +246,10 @@ def fault(path: Path) -> str:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return f"is no notebook that can be read ({type(error).__name__}: {error})."
     doubled = [str(ident) for ident, count in ids.items() if ident and count > 1]
-    wrong = [f"has {ids[None]} cells without an id"] if named and ids[None] else []
-    wrong += [f"has several cells with the id {', '.join(doubled)}"] if doubled else []
+    wrong = [f"without an id: {ids[None]}"] if named and ids[None] else []
+    wrong += [f"with the same id: {', '.join(doubled)}"] if doubled else []
     cure = "JupyterLab gives each cell an id of its own when it opens and saves the notebook"
-    return f"{' and '.join(wrong)}: {cure}." if wrong else ""
+    return f"has cells {'; '.join(wrong)}. {cure}." if wrong else ""
 
 
 def patiently(wait: callable, alive: callable, msg_id: str, timeout: float | None) -> None:

@@ -173,8 +173,8 @@ def test_the_summary_counts_cells_and_seconds(outcomes):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no_id", "no_id.ipynb has 1 cells without an id: JupyterLab gives"),
-        ("id_twice", "id_twice.ipynb has several cells with the id a: JupyterLab gives"),
+        ("no_id", "no_id.ipynb has cells without an id: 1. JupyterLab gives"),
+        ("id_twice", "id_twice.ipynb has cells with the same id: a. JupyterLab gives"),
         ("a_list", "a_list.ipynb is no notebook that can be read"),
         ("no_cells", "no_cells.ipynb is no notebook that can be read"),
         ("no_json", "no_json.ipynb is no notebook that can be read"),

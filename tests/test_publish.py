@@ -170,6 +170,14 @@ def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_caption(
     assert ["remove-input" in part.metadata.get("tags", []) for part in made] == [False, True, True]
 
 
+def test_a_chapter_of_the_book_needs_no_git(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cells = [new_markdown_cell("# 1 · A"), new_code_cell("1 + 1")]
+    box = book.chapter(new_notebook(cells=cells), "01_ista", {1: set()}, {}).cells[1]
+    assert "Stored" not in box.source
+    assert "All 1 code cells run" in box.source
+
+
 @pytest.mark.parametrize(
     "theirs",
     [

@@ -105,9 +105,7 @@ def box(notebook: NotebookNode, name: str) -> NotebookNode:
     cells = code_cells(notebook)
     compared = [cell for cell in cells if IGNORE not in cell.metadata.get("tags", [])]
     outputs = sum(len(cell.outputs) for cell in compared)
-    git = ["git", "-C", str(ROOT), "log", "-1", "--format=%cs", "--", f"notebooks/{name}.ipynb"]
-    stored = subprocess.run(git, check=False, capture_output=True, text=True).stdout.strip()
-    when = f"Stored {stored}. " if stored else ""
+    when = f"Stored {stored}. " if (stored := stored_on(name)) else ""
     pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", (ROOT / "constraints.txt").read_text("utf-8")))
     pins["python"] = f"{sys.version_info[0]}.{sys.version_info[1]}"
     versions = ", ".join(f"{package} {pins[package]}" for package in SHOWN)
@@ -118,6 +116,15 @@ def box(notebook: NotebookNode, name: str) -> NotebookNode:
         f" {versions}. {{download}}`Download the notebook <stored/{name}.ipynb>`, or open it in"
         f" JupyterLab: `python3 course.py lab notebooks/{name}.ipynb`\n:::"
     )
+
+
+def stored_on(name: str) -> str:
+    """Return the day on which a chapter was committed, or nothing where git does not know it."""
+    git = ["git", "-C", str(ROOT), "log", "-1", "--format=%cs", "--", f"notebooks/{name}.ipynb"]
+    try:
+        return subprocess.run(git, check=False, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def apart(cell: NotebookNode) -> list[NotebookNode]:
