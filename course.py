@@ -65,7 +65,6 @@ TASKS = {  # name: what it does, and the line that `python -m` runs
     "matrix": ("verify the stored outputs under other arithmetic", "course_utils.matrix"),
     "slides": ("turn chapters into slides", "course_utils.publish.slides"),
     "book": ("turn the course into a book", "course_utils.publish.book"),
-    "results": ("write the page of results from the stored runs", "course_utils.publish.results"),
     "launch": ("write chapters for Colab and Binder", "course_utils.publish.launch"),
     "homework": ("write what students get of the homework", "course_utils.grading.release"),
     "grade": ("grade a class, each submission in a sandbox", "course_utils.grading"),
