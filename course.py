@@ -322,6 +322,7 @@ def environment() -> "dict[str, str]":
     foreign = re.compile("PYTHON|__PYVENV|MPLBACKEND$|PIP_(TARGET|PREFIX|ROOT|PYTHON)$")
     env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     env.update(PYTHONUTF8="1", PYTHONNOUSERSITE="1")  # the same text on Windows as elsewhere
+    env.update(JUPYTER_PREFER_ENV_PATH="1")  # a kernel of the user's own does not go before ours
     env.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if not sys.stdin or not sys.stdin.isatty():
         env["PIP_NO_INPUT"] = "1"
