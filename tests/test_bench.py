@@ -33,6 +33,7 @@ def rows(printed: str, *names: str) -> list[list[float]]:
     return found
 
 
+@pytest.mark.slow
 def test_speeds_brings_every_method_to_the_goal_but_lars_which_has_no_tolerance(capsys):
     assert bench.speeds(20) == 0
     printed = capsys.readouterr().out

@@ -53,6 +53,7 @@ def test_condas_python_is_one_that_the_package_supports():
     assert SpecifierSet(PROJECT["requires-python"]).contains(Version(python))
 
 
+@pytest.mark.slow
 def test_what_conda_would_install_is_what_is_here():
     """pip resolves the section as conda runs it: from a file beside environment.yml."""
     handle, name = tempfile.mkstemp(".requirements.txt", "condaenv.", ROOT)

@@ -94,6 +94,7 @@ def test_on_a_cluster_a_seed_that_fails_is_named_and_costs_no_other(tmp_path):
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
 
 
+@pytest.mark.slow
 def test_two_workers_of_dask_one_killed_run_every_seed_once(tmp_path, two_workers):
     address, workers = two_workers
     (tmp_path / "results").mkdir()

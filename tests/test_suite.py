@@ -55,6 +55,7 @@ def run(project: Path, *arguments: str) -> str:
     return found.stdout + found.stderr
 
 
+@pytest.mark.slow
 def test_two_workers_leave_out_what_is_slow_and_what_did_not_run_is_named(project, monkeypatch):
     for name in ("OMP_NUM_THREADS", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
