@@ -543,7 +543,7 @@ def test_pytorchs_own_index_gives_the_tested_version_without_cuda(folder, module
 
 
 @pytest.mark.usefixtures("linux")
-@pytest.mark.parametrize("answer", ["nothing", 403, {}])
+@pytest.mark.parametrize("answer", [pytest.param("nothing", marks=pytest.mark.slow), 403, {}])
 def test_an_index_of_pytorchs_that_gives_nothing_is_left_within_seconds(folder, module, answer):
     real_pip(folder)
     edited(folder, '"pip install -c constraints.txt -e .[test]"', '"pip list"')

@@ -451,8 +451,15 @@ POSIX_ONLY = {
 }
 
 
+def marks(breaks: object) -> list[pytest.MarkDecorator]:
+    """By default one case each runs of a file, a variable and a package that are in the way."""
+    quick = (file_beside_the_chapters, package_of_another_python, outdated_package)
+    return [] if breaks in quick else [pytest.mark.slow]
+
+
 @pytest.mark.parametrize(
-    ("breaks", "check", "status", "culprit"), [pytest.param(*c, id=c[0].__name__) for c in CASES]
+    ("breaks", "check", "status", "culprit"),
+    [pytest.param(*case, id=case[0].__name__, marks=marks(case[0])) for case in CASES],
 )
 def test_the_cure_cures(patient, breaks, check, status, culprit):
     if os.name == "nt" and breaks in POSIX_ONLY:
@@ -471,6 +478,7 @@ def test_what_nothing_breaks_is_ok(patient):
     assert {finding.status for finding in found.values()} == {"ok"}, found
 
 
+@pytest.mark.slow
 def test_a_folder_with_brackets_in_its_name_is_named_and_moving_it_cures(patient):
     before = patient.venv.parent
     there = before.rename(before.with_name("br[a]ck"))
@@ -496,6 +504,7 @@ def moved(patient: Patient, base: Path) -> Patient:
     return patient
 
 
+@pytest.mark.slow
 def test_another_python_gives_way_to_one_that_fits(patient):
     """The doctor speaks in an old Python; a Python that fits and course.py are the cure."""
     old = old_python() or pytest.skip("there is no Python 3.9 or 3.10 on this machine")
@@ -523,6 +532,7 @@ def old_python() -> Path | None:
     return None
 
 
+@pytest.mark.slow
 def test_a_package_of_the_user_gives_way_to_the_installed_one(patient):
     """Outside of a venv, as in conda, what `pip install --user` once brought comes first."""
     base = Path(sys._base_executable)
