@@ -20,7 +20,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 # Python 2 stops here and shows this line: it has to be the first f-string.
-NEEDS = f"{__file__} needs Python 3.11 to 3.14, from https://www.python.org/downloads"
+NEEDS = f"{__file__} needs Python 3.11 to 3.14 (your system's, or https://www.python.org/downloads)"
 OLDEST, NEWEST = (3, 11), (3, 14)
 
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -54,20 +54,17 @@ print(json.dumps([sys.version_info[:2], about, has_torch, makes_environments]))
 """
 
 TASKS = {  # name: what it does, and the line that `python -m` runs
-    "lab": (
-        "open the course in JupyterLab (--lecturer: with nbgrader's panels)",
-        "jupyterlab --LabApp.default_url=" + START,
-    ),
+    "lab": ("open the course in JupyterLab, or a FOLDER (--lecturer: nbgrader, too)", "jupyterlab"),
     "test": ("prove what you will read (--all: with what takes long)", "pytest"),
     "doctor": ("say if this machine is ready, and the cure if not", "course_utils.doctor"),
-    "student": ("make or update your own copy of the notebooks", "course_utils.student"),
+    "student": ("make or update FOLDER, your own copy of the notebooks", "course_utils.student"),
     "execute": ("run notebooks and store their outputs", "course_utils.execute"),
     "matrix": ("verify the stored outputs under other arithmetic", "course_utils.matrix"),
     "slides": ("turn chapters into slides", "course_utils.publish.slides"),
     "book": ("turn the course into a book", "course_utils.publish.book"),
     "launch": ("write chapters for Colab and Binder", "course_utils.publish.launch"),
     "homework": ("write what students get of the homework", "course_utils.grading.release"),
-    "grade": ("grade a class, each submission in a sandbox", "course_utils.grading"),
+    "grade": ("grade a class: hw1 FOLDER, each submission in a sandbox", "course_utils.grading"),
     "bench": ("measure speed", "course_utils.bench"),
     "results": ("write the page of results from the stored runs", "course_utils.publish.results"),
     "links": ("ask if links to the web still lead somewhere", "course_utils.publish.links"),
@@ -101,7 +98,10 @@ CURES = {  # what a failed step prints: the sentence that helps; the first that 
     " settings name and that lacks what the course needs",
     "WinError 206|path too long|Long Path": "A path became too long for Windows: move {root} nearer"
     r" to the drive, to C:\course for example",
-    "Permission denied|Read-only file system|Access is denied|Operation not permitted": "The"
+    r"WinError (?:5|32)\b|Access is denied|used by another process": "A program has files of .venv"
+    " open, JupyterLab or VS Code perhaps: close it. If that does not help, move {root} to a place"
+    " that is yours",
+    "Permission denied|Read-only file system|Operation not permitted": "The"
     " environment cannot be written: move {root} to a place that is yours, or mend the permissions"
     " of the path named above",
     "": "The set-up of {root} stopped for the reason above: mend it",
@@ -112,6 +112,8 @@ def explain(output: str) -> str:
     """Return cause and cure, in one sentence, of a step that failed with this output."""
     if shutil.disk_usage(str(ROOT)).free < 50e6:  # venv hides what its own pip printed
         output = "No space left"
+    if not re.search("No matching distribution|from versions: none", output):
+        output = re.sub("(?m)^WARNING: Retrying.*$", "", output)  # in the end it was reached
     cure = next(cure for cause, cure in CURES.items() if re.search(cause, output))
     return cure.format(root=ROOT, python=PYTHON, log=PIP_LOG) + AGAIN
 
@@ -217,8 +219,15 @@ def serves() -> bool:
             return False
         if VENV.exists() and os.path.samefile(sys.prefix, str(VENV)):
             return False  # .venv itself is held to its stamp
-        return all(metadata.version(n).split("+")[0] == v for n, v in tested_versions().items())
-    except (metadata.PackageNotFoundError, OSError, TypeError):
+        for name, version in tested_versions().items():
+            found = metadata.version(name).split("+")[0]
+            if found != version:
+                print(
+                    f"This Python's {name} is {found}, {version} is tested: .venv is used instead."
+                )
+                return False
+        return True
+    except (metadata.PackageNotFoundError, OSError, TypeError, ValueError):
         return False
 
 
@@ -247,14 +256,23 @@ def alone():
         yield
 
 
+def is_ours() -> bool:
+    """Tell if .venv holds nothing of anybody's: a set-up of ours, or what such a one began with."""
+    if not VENV.is_dir():
+        return False
+    places = ("lib/*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info")
+    packages = {path.name.partition("-")[0] for place in places for path in VENV.glob(place)}
+    is_bare = (VENV / "pyvenv.cfg").is_file() and packages <= {"pip", "setuptools"}
+    return STAMP.exists() or is_bare or not os.listdir(str(VENV))
+
+
 def make_venv(env: "dict[str, str]") -> None:
     """Make .venv afresh; what is in its place is cleared only if it is an environment."""
     python = suitable_python(env)
-    ours = (VENV / "pyvenv.cfg").is_file() or (VENV.is_dir() and not os.listdir(str(VENV)))
-    if ours:
+    if is_ours():
         print("The environment in .venv is half-made or broken: making it anew.", flush=True)
     elif os.path.lexists(str(VENV)):
-        raise SystemExit(f"{VENV} is no environment of Python: move it away{AGAIN}")
+        raise SystemExit(f"{VENV} is no environment that the course has made: move it away{AGAIN}")
     step([*python, "-m", "venv", "--clear", str(VENV)], env)
     STAMP.write_text("unfinished", "utf-8")
 
@@ -263,6 +281,18 @@ def has_nvidia() -> bool:
     """Tell if this machine has NVIDIA's driver, so that PyTorch's build with CUDA is of use."""
     places = ("/proc/driver/nvidia/version", "/usr/lib/wsl/lib/nvidia-smi")
     return bool(shutil.which("nvidia-smi")) or any(map(os.path.exists, places))
+
+
+def torch_without_cuda(env: "dict[str, str]") -> None:
+    """Ask PyTorch's own index for the build without CUDA; if it gives none, say what that means."""
+    print(f"PyTorch without CUDA, which nothing here can use, from {TORCH_INDEX}:", flush=True)
+    command = [str(PYTHON), "-m", *TORCH.split(), "--index-url", TORCH_INDEX]
+    with subprocess.Popen(command, cwd=str(ROOT), env=env, stderr=subprocess.PIPE) as child:
+        errors = child.stderr.read().decode("utf-8", "replace").strip()
+    if child.returncode:
+        why = errors.splitlines()[-1] if errors else "no reason is given"
+        print(f"That index gave nothing ({why}). So PyTorch comes from pip's usual one, with CUDA:")
+        print("3 GB over the network, 8 GB on the disk. Ctrl-C stops this.", flush=True)
 
 
 def install(env: "dict[str, str]", *options: str) -> None:
@@ -279,27 +309,33 @@ def install(env: "dict[str, str]", *options: str) -> None:
         )
     own_source = re.search(r"(?m)^\S+\.(?:(?:extra-)?index-url|find-links|no-index)=", settings)
     if sys.platform == "linux" and not has_nvidia() and not own_source:
-        print(f"PyTorch without CUDA, which nothing here can use, from {TORCH_INDEX}:", flush=True)
-        with open(os.devnull, "w") as null:
-            command = [*pip, *TORCH.split(), "--index-url", TORCH_INDEX]
-            failed = subprocess.call(command, cwd=str(ROOT), env=env, stderr=null)
-        if failed:
-            print("It cannot be reached: PyTorch comes from pip's usual index.", flush=True)
+        torch_without_cuda(env)
     step([*pip, *INSTALL.split(), *options], env)
+
+
+def is_whole(env: "dict[str, str]") -> bool:
+    """Tell if .venv starts and has pip, and no set-up of it was interrupted."""
+    unfinished = STAMP.is_file() and STAMP.read_text("utf-8") == "unfinished"
+    return not unfinished and bool(ask([str(PYTHON), "-c", "import pip; print(1)"], env))
+
+
+def is_up_to_date(env: "dict[str, str]") -> bool:
+    """Tell if .venv is whole and holds what is asked for now."""
+    return STAMP.is_file() and is_whole(env) and STAMP.read_text("utf-8") == stamp()
 
 
 def set_up(env: "dict[str, str]") -> None:
     """Make .venv if it is not there or broken, fill it if something else is asked for now."""
-    done = STAMP.read_text("utf-8") if STAMP.is_file() else ""
-    whole = done != "unfinished" and ask([str(PYTHON), "-c", "import pip; print(1)"], env)
-    if whole and done == stamp():
+    if is_up_to_date(env):
         return
     with alone():
-        if whole and done:
+        if is_up_to_date(env):  # another set-up has just ended
+            return
+        if is_whole(env) and STAMP.is_file():
             print("Bringing .venv up to date; this takes a minute.", flush=True)
             install(env, "--quiet")  # or pip tells of all that is there already
         else:
-            if not whole:
+            if not is_whole(env):
                 make_venv(env)
             print("Installing the course into .venv. The first time takes minutes: about 0.6 GB")
             print("come over the network (3 GB where PyTorch brings CUDA).", flush=True)
@@ -340,6 +376,8 @@ def lab(arguments: "list[str]", env: "dict[str, str]") -> "list[str]":
     else:
         paths = [str(STUDENT_LAB), env.get("JUPYTER_CONFIG_PATH")]
         env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    if all(argument.startswith("-") for argument in arguments):  # no folder or file of the user's
+        arguments = ["--LabApp.default_url=" + START, *arguments]
     if os.name != "nt" and os.geteuid() == 0:
         print("You are root: JupyterLab opens for this machine alone, on 127.0.0.1.", flush=True)
         arguments = ["--allow-root", "--ServerApp.ip=127.0.0.1", *arguments]
@@ -364,6 +402,9 @@ def main(arguments: "list[str]") -> int:
     if task in ("help", "-h", "--help"):
         print(f"python3 {pathlib.Path(__file__).name} TASK [what the task's tool takes]\n")
         print("\n".join(f"  {name:10} {what}" for name, (what, _) in TASKS.items()))
+        print(
+            f"\nPaths are taken from {ROOT}; `TASK --help` says more, once the course is installed."
+        )
         return 0
     if task not in TASKS:
         print(f"There is no task {task!r}; the tasks are {', '.join(TASKS)}.", file=sys.stderr)
@@ -375,7 +416,7 @@ def main(arguments: "list[str]") -> int:
         if python == str(PYTHON):
             set_up(env)
     except OSError as error:
-        raise SystemExit(explain(str(error))) from None
+        raise SystemExit(f"{error}\n{explain(str(error))}") from None
     except KeyboardInterrupt:
         raise SystemExit("Stopped; the same command goes on from here.") from None
     rest = lab(arguments[1:], env) if task == "lab" else arguments[1:]

@@ -183,8 +183,11 @@ def deliver(source: Path, folder: Path) -> list[str]:
 
 
 def _start_command(folder: str) -> str:
-    """What to type to open ``folder`` in JupyterLab with the Python that runs this."""
-    command = [sys.executable, "-m", "jupyterlab", folder]
+    """What to type, from anywhere, to open ``folder``: to course.py, where there is one."""
+    course = Path(__file__).resolve().parents[1] / "course.py"
+    python = "py" if os.name == "nt" else "python3"
+    by_course, by_package = [python, str(course), "lab"], [sys.executable, "-m", "jupyterlab"]
+    command = [*(by_course if course.is_file() else by_package), os.path.abspath(folder)]
     return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
 
 

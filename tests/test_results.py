@@ -50,7 +50,8 @@ def test_each_number_of_the_page_follows_its_file(table, stored):
         page, told = results.page(stored), results.described(results.panels(stored))
         changed(path, row["key"], lambda value: value + 1)
         lines = zip(page.split("\n"), results.page(stored).split("\n"), strict=True)
-        (before,) = [old for old, new in lines if old != new and not old.startswith("![")]
+        told_anew = ("![", "Our ")  # the picture's text, and how ours stand beside published ones
+        (before,) = [old for old, new in lines if old != new and not old.startswith(told_anew)]
         assert before.startswith(f"| {row['what']} |")
         assert (results.described(results.panels(stored)) != told) == ("short" in row)
 
@@ -156,3 +157,17 @@ def test_in_the_book_the_page_leads_to_a_page_for_each_stored_run(tmp_path):
         held = json.loads((results.STORED / f"{name}.json").read_text("utf-8"))
         lines = (tmp_path / "runs" / f"{name}.md").read_text("utf-8").splitlines()
         assert sum(line.startswith("| `") for line in lines) == len(held["figures"])
+
+
+def test_beside_published_errors_stands_who_does_better():
+    (table,) = (
+        table
+        for section in results.plan()["section"]
+        for table in section.get("stored", [])
+        if table["run"] == "drsae" and table.get("beside") == results.PUBLISHED
+    )
+    easy = table | {"rows": [row | {"known": Decimal(9)} for row in table["rows"]]}
+    hard = table | {"rows": [row | {"known": Decimal("0.1")} for row in table["rows"]]}
+    assert "in 0 of these 3 rows; in 0 of them" in results.verdict(easy, results.STORED)
+    assert "in 3 of these 3 rows; in 3 of them" in results.verdict(hard, results.STORED)
+    assert results.verdict(table | {"beside": "in others' logs"}, results.STORED) == ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -479,3 +480,4 @@ def test_the_command_copies_the_real_course_and_says_how_to_start(mine):
     assert done.returncode == (0 if names else 2), done.stderr  # 2: the course is still empty
     assert sorted(contents(mine)) == names
     assert ("Start with:" in done.stdout) == bool(names)
+    assert done.stdout.rstrip().endswith(f"course.py lab {shlex.quote(str(mine.resolve()))}")

@@ -6,7 +6,6 @@ never changed. What comes of it lies in the course's folder, in nbgrader's form.
 """
 
 import argparse
-import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -51,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
 @contextmanager
 def alone(course: Path) -> Iterator[None]:
     """Hold the course's folder; BlockingIOError if another grading does."""
+    import fcntl  # Windows has none, and is told before why it does not grade
+
     with (course / "grading.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -113,6 +113,20 @@ def stored(table: dict, folder: Path) -> str:
     return grid(heads, lines, (0, 6, 7) if beside else (0, 5))
 
 
+def verdict(table: dict, folder: Path) -> str:
+    """Return how ours stand beside published errors, in a sentence; "" if none are published."""
+    if table.get("beside") != PUBLISHED:
+        return ""
+    rows = [row for row in rows_of(table, folder) if row.known is not None]
+    middles, lowest = ([float(row.ours[n]) for row in rows] for n in (0, 1))
+    worse = sum(ours > row.known for ours, row in zip(middles, rows, strict=True))
+    all_runs = sum(ours > row.known for ours, row in zip(lowest, rows, strict=True))
+    return (
+        f"Our {table['middle']} is higher than the published error in {worse} of these {len(rows)}"
+        f" rows; in {all_runs} of them, each of our runs is."
+    )
+
+
 def measured(table: dict) -> str:
     """Return a table under "measured" in Markdown, as it is written."""
     return grid(table["heads"], table["rows"], (0, len(table["heads"]) - 1))
@@ -120,18 +134,19 @@ def measured(table: dict) -> str:
 
 def parts(folder: Path) -> Iterator[str]:
     """Yield the parts of the page, one after the other."""
-    said = plan()
+    told = plan()
     yield "# Results beside the papers"
-    yield said["opening"].strip()
+    yield told["opening"].strip()
     yield f"![{alternative(folder)}](images/{PICTURE.name})"
-    yield said["reading"].strip()
-    for section in said["section"]:
+    yield told["reading"].strip()
+    for section in told["section"]:
         yield f"## {section['heading']}"
         yield section["about"].strip()
-        tables = [(table, stored(table, folder)) for table in section.get("stored", [])]
-        tables += [(table, measured(table)) for table in section.get("measured", [])]
-        for table, text in tables:
-            yield from filter(None, [table.get("text", "").strip(), text])
+        for table in section.get("stored", []):
+            said = table.get("text", "").strip(), stored(table, folder), verdict(table, folder)
+            yield from filter(None, said)
+        for table in section.get("measured", []):
+            yield from filter(None, [table.get("text", "").strip(), measured(table)])
 
 
 def page(folder: Path) -> str:
