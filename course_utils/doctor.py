@@ -17,7 +17,6 @@ try:
     sys.path.sort(key=lambda entry: not entry.startswith(sys.base_prefix))
     import importlib
     import importlib.metadata
-    import importlib.util
     import json
     import os
     import platform
@@ -77,7 +76,7 @@ def _run(*arguments: str) -> str:
 def _pip(*arguments: str) -> str:
     """Tell to install with pip, which some environments lack at first."""
     command = _run("pip", "install", *arguments)
-    return command if importlib.util.find_spec("pip") else f"{_run('ensurepip')}, then {command}"
+    return command if _installed("pip") else f"{_run('ensurepip')}, then {command}"
 
 
 def _pins() -> list[str]:

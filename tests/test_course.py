@@ -7,6 +7,7 @@ plays pip and venv comes by a .pth file, for course.py hands no PYTHONPATH on.
 import ast
 import contextlib
 import http.server
+import importlib.metadata
 import importlib.util
 import io
 import json
@@ -24,7 +25,6 @@ import zipfile
 from pathlib import Path
 from urllib.parse import unquote
 
-import pip
 import pytest
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 from jupyter_server.extension.config import ExtensionConfigManager
@@ -526,7 +526,9 @@ def index(answer, certificate=None):
 def real_pip(folder):
     """Let the environment of a folder use the pip of this Python."""
     shutil.rmtree(folder.parent / "tools" / "pip")
-    shutil.copytree(Path(pip.__file__).parent, folder.parent / "tools" / "pip")
+    # not by importing it, after which setuptools is another
+    here = importlib.metadata.distribution("pip").locate_file("pip")
+    shutil.copytree(here, folder.parent / "tools" / "pip")
 
 
 TORCH = {

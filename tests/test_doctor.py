@@ -133,7 +133,9 @@ def fake_distribution(monkeypatch, folder: Path, editable: bool) -> None:
     origin = {"url": folder.as_uri(), "dir_info": {"editable": True}} if editable else {}
     site_packages = folder / "site-packages" if editable else folder
     distribution = SimpleNamespace(
-        read_text=lambda _: json.dumps(origin), locate_file=lambda _: site_packages
+        version="1.0.0",  # of whatever is asked for
+        read_text=lambda _: json.dumps(origin),
+        locate_file=lambda _: site_packages,
     )
     monkeypatch.setattr(importlib.metadata, "distribution", lambda _: distribution)
 
@@ -288,7 +290,7 @@ def test_a_python_of_the_system_gets_an_environment_from_course_py(checkout, mon
 
 
 def test_an_environment_without_pip_gets_it_first(monkeypatch):
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", {}.get)
+    monkeypatch.setattr(doctor, "_installed", {}.get)
     first, then = doctor._pip("tqdm").split(", then ")
     assert first == doctor._run("ensurepip")
     assert then.endswith(" tqdm`")
@@ -339,7 +341,8 @@ def test_a_file_that_hides_nothing_may_have_any_name(tmp_path):
     for name in ("my_torch.py", "test.py", "notes.txt"):
         (tmp_path / name).write_text("", encoding="utf-8")
     (tmp_path / "random").mkdir()  # no package: Python looks further
-    assert doctor._hidden([str(tmp_path), *sys.path]) == []
+    hidden = doctor._hidden([str(tmp_path), *sys.path])
+    assert [found for found in hidden if found[2] == str(tmp_path)] == []
     (tmp_path / "random.py").write_text("", encoding="utf-8")
     name, file, _ = doctor._hidden([str(tmp_path), *sys.path])[0]
     assert (name, file) == ("random", str(tmp_path / "random.py"))

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageSequence
 
 from course_utils import data
 from course_utils.built.ista import orientation_moment
-from course_utils.publish import book, maps, pictures, thumbnails
+from course_utils.publish import book, maps, pictures, results, thumbnails
 
 ROOT = Path(__file__).parents[1]
 ALTS = json.loads((pictures.IMAGES / pictures.ALTS).read_text("utf-8"))
@@ -87,7 +87,8 @@ def test_pictures_are_small():
     assert sizes[pictures.FILM] <= 2_000_000
     assert max(sizes[f"{path.stem}.webp"] for path in CHAPTERS) <= 60_000
     assert sum(sizes.values()) <= 3_500_000
-    assert {path.name for path in pictures.IMAGES.iterdir()} == {*sizes, pictures.ALTS}
+    others = {pictures.ALTS, results.PICTURE.name}
+    assert {path.name for path in pictures.IMAGES.iterdir()} == {*sizes, *others}
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
