@@ -44,6 +44,12 @@ def pytest_xdist_setupnodes() -> None:
         os.environ.setdefault(name, "1")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The sources of homework, which lecturers alone see, are run with what is slow."""
+    if item.path.parent == item.config.rootpath / "notebooks" / "homework":
+        item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is slow, unless asked for, and put long files first, whole."""
     named = config.args_source is config.ArgsSource.ARGS

@@ -471,6 +471,7 @@ def test_the_cure_cures(patient, breaks, check, status, culprit):
     assert patient.ask(check)[check].status == "ok", found.cure
 
 
+@pytest.mark.slow
 def test_what_nothing_breaks_is_ok(patient):
     names = [check.__name__.removeprefix("check_") for check in doctor.CHECKS]
     found = patient.ask(*names)

@@ -39,8 +39,8 @@ def project(tmp_path):
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_a_quick.py").write_text(QUICK, "utf-8")
     (tmp_path / "tests" / "test_b_long.py").write_text(LONG, "utf-8")
-    (tmp_path / "notebooks").mkdir()
-    for name, seconds in [("01_short", 5), ("02_long", 90)]:
+    (tmp_path / "notebooks" / "homework").mkdir(parents=True)
+    for name, seconds in [("01_short", 5), ("02_long", 90), ("homework/hw1", 1)]:
         notebook = notebook_of("1 + 1")
         notebook.cells[1].metadata.tags = ["nbval-ignore-output"]
         notebook.metadata.course = {"seconds": seconds}
@@ -61,7 +61,7 @@ def test_two_workers_leave_out_what_is_slow_and_what_did_not_run_is_named(projec
         monkeypatch.delenv(name, raising=False)
     said = run(project, "-n", "2")
     assert "4 passed, 1 skipped" in said
-    assert "1 slow, deselected: `python3 course.py test --all` runs them" in said
+    assert "2 slow, deselected: `python3 course.py test --all` runs them" in said
     assert "1 skipped: a hammer is missing" in said
     assert "notebooks: 2, code cells: 2," in said
 
@@ -70,8 +70,8 @@ def test_all_is_all_and_long_files_come_first_and_each_stays_whole(project):
     said = run(project, "--collect-only", "-q", "--all")
     files = [line.split("::")[0] for line in said.splitlines() if "::" in line]
     order = ["notebooks/02_long.ipynb", "tests/test_b_long.py"]
-    order += ["notebooks/01_short.ipynb", "tests/test_a_quick.py"]
-    assert len(files) == 6
+    order += ["notebooks/01_short.ipynb", "notebooks/homework/hw1.ipynb", "tests/test_a_quick.py"]
+    assert len(files) == 7
     assert list(dict.fromkeys(files)) == order
     assert files == sorted(files, key=order.index)
 
