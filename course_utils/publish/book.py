@@ -278,8 +278,8 @@ def lay_out(folder: Path) -> None:
     """Write all that Sphinx builds from into an empty folder."""
     shutil.copy(SITE / "conf.py", folder)
     shutil.copytree(PAGES, folder, dirs_exist_ok=True)
-    (folder / "extra").mkdir()
-    shutil.move(folder / "images", folder / "extra")  # HTML shows them, which Sphinx does not read
+    # HTML that stands in Markdown shows pictures, too, and Sphinx does not look into it.
+    shutil.copytree(folder / "images", folder / "extra" / "images")
     (folder / "_static").mkdir()
     (folder / "stored").mkdir()  # chapters as they are, to download
     shutil.copy(SITE / "book.css", folder / "_static")
