@@ -540,6 +540,7 @@ def test_a_package_of_the_user_gives_way_to_the_installed_one(patient):
     ask = "import pip, site; print(pip.__file__); print(site.getusersitepackages())"
     mine, users = patient.run(base, "-c", ask).splitlines()
     distribution(Path(users), "pip", "1.0")
+    patient.variables.pop("PYTHONNOUSERSITE", None)  # course.py sets it
     patient.variables["PYTHONPATH"] = str(patient.checkout)
     found = patient.ask("names", python=base)["names"]
     assert (found.status, "pip is imported in place of" in found.what) == ("BROKEN", True), found
