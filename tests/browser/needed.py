@@ -1,5 +1,6 @@
 """Which cells of a notebook have to run, so that some of them can: found by the names in them."""
 
+import ast
 from collections.abc import Collection, Iterator
 from symtable import SymbolTable, symtable
 
@@ -34,7 +35,18 @@ def names(source: str) -> tuple[set[str], set[str]]:
         for symbol in table.get_symbols()
         if symbol.is_referenced() and (table is top or symbol.is_global())
     }
-    return bound, used - bound
+    inner = inlined(source)
+    return bound - inner, used - bound - inner
+
+
+def inlined(source: str) -> set[str]:
+    """The names that only comprehensions bind: Python 3.12 shows them at the top."""
+    tree = ast.parse(source)
+    targets = [c.target for c in ast.walk(tree) if isinstance(c, ast.comprehension)]
+    inside = {id(node) for target in targets for node in ast.walk(target)}
+    stores = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    outside = {node.id for node in stores if id(node) not in inside}
+    return {node.id for node in stores} - outside
 
 
 def tables(top: SymbolTable) -> Iterator[SymbolTable]:
