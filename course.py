@@ -36,7 +36,8 @@ START = "/lab/tree/notebooks/00_start_here.ipynb"  # so that the address printed
 PIP_LOG = VENV / "pip.log"
 STUDENT_LAB = ROOT / "course_utils" / "tools" / "student_lab"  # JupyterLab's settings
 
-# JupyterLab and scikit-image make glob patterns of paths; Python's venv refuses what splits PATH.
+# JupyterLab and scikit-image make glob patterns of paths; Python's venv refuses what splits PATH,
+# and what is no text: bytes that are not UTF-8 stand as lone surrogates.
 FORBIDDEN = r"\[[^/\\]*\]" if os.name == "nt" else r"\[[^/]*\]|:|[\udc80-\udcff]"
 
 FACTS = """
@@ -267,7 +268,7 @@ def is_ours() -> bool:
 
 
 def make_venv(env: "dict[str, str]") -> None:
-    """Make .venv afresh; what is in its place is cleared only if it is an environment."""
+    """Make .venv afresh; what is in its place is cleared only if it is the course's own."""
     python = suitable_python(env)
     if is_ours():
         print("The environment in .venv is half-made or broken: making it anew.", flush=True)
@@ -299,8 +300,8 @@ def install(env: "dict[str, str]", *options: str) -> None:
     """Fill .venv; on Linux without NVIDIA's driver PyTorch's own index is asked first, for its
     build without CUDA. Where the user's pip settings name a source, that one alone is asked.
     """
-    pip = [str(PYTHON), "-m"]
-    settings = ask([*pip, "pip", "config", "list"], env)
+    module = [str(PYTHON), "-m"]
+    settings = ask([*module, "pip", "config", "list"], env)
     misplaced = re.findall(r"(?m)^\S+\.(?:target|prefix|root)=.*$", settings)
     if misplaced:
         raise SystemExit(
@@ -310,7 +311,7 @@ def install(env: "dict[str, str]", *options: str) -> None:
     own_source = re.search(r"(?m)^\S+\.(?:(?:extra-)?index-url|find-links|no-index)=", settings)
     if sys.platform == "linux" and not has_nvidia() and not own_source:
         torch_without_cuda(env)
-    step([*pip, *INSTALL.split(), *options], env)
+    step([*module, *INSTALL.split(), *options], env)
 
 
 def is_whole(env: "dict[str, str]") -> bool:
@@ -331,11 +332,12 @@ def set_up(env: "dict[str, str]") -> None:
     with alone():
         if is_up_to_date(env):  # another set-up has just ended
             return
-        if is_whole(env) and STAMP.is_file():
+        whole = is_whole(env)
+        if whole and STAMP.is_file():
             print("Bringing .venv up to date; this takes a minute.", flush=True)
             install(env, "--quiet")  # or pip tells of all that is there already
         else:
-            if not is_whole(env):
+            if not whole:
                 make_venv(env)
             print("Installing the course into .venv. The first time takes minutes: about 0.6 GB")
             print("come over the network (3 GB where PyTorch brings CUDA).", flush=True)
