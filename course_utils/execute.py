@@ -7,6 +7,7 @@ reported with its cell and left as it was. What chapters mark with `#| export` i
 """
 
 import ast
+import asyncio
 import contextlib
 import hashlib
 import itertools
@@ -18,9 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import TypeVar
 
 import nbformat
+import zmq
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -32,6 +37,7 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
 MODEL = re.compile(r"[0-9a-f]{32}")
 ALL = re.compile(r"^__all__ = (\[.*?\])", re.MULTILINE | re.DOTALL)
+T = TypeVar("T")
 CELL_LIMIT = 600  # seconds, for one cell
 CLOSE = 1.5  # a time within this factor of the declared one leaves it as it is
 ELSEWHERE = (
@@ -105,7 +111,8 @@ def run(notebook: NotebookNode, folder: Path) -> float:
         config=Config({"KernelSpecManager": {"kernel_dirs": []}}),  # no kernel but our own
     )
     try:
-        client.execute(env={"OMP_NUM_THREADS": "2", **os.environ}, stderr=subprocess.DEVNULL)
+        env = {"OMP_NUM_THREADS": "2", **os.environ}
+        run_sync(attentive)(client, client.async_execute(env=env, stderr=subprocess.DEVNULL))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise ValueError(f"In code cell [{client.code_cells_executed}]: {error}") from error
     for model in states(notebook).values():
@@ -113,6 +120,28 @@ def run(notebook: NotebookNode, folder: Path) -> float:
             if output["output_type"] == "error":
                 raise ValueError(f"A widget shows {output['ename']}: {output['evalue']}")
     return time.monotonic() - start
+
+
+async def attentive(client: NotebookClient, work: Awaitable[T]) -> T:
+    """Await some work of a client and ask its socket each second whether a reply has come.
+
+    jupyter_client sends past asyncio; so the wake-up of a reply that comes while a widget is told
+    something can be lost, and the cell would wait until its limit (zmq_getsockopt(3), ZMQ_FD).
+    """
+    watch = asyncio.create_task(look_again(client))
+    try:
+        return await work
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def look_again(client: NotebookClient) -> None:
+    """Ask a client's socket for its events each second, which wakes whoever waits for one."""
+    while True:
+        await asyncio.sleep(1)
+        if client.kc is not None:
+            client.kc.shell_channel.socket.get(zmq.EVENTS)
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

@@ -1,10 +1,15 @@
 """Executed notebooks are stored without noise, and what fails leaves them as they were."""
 
+import asyncio
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 import torch
+import zmq
+import zmq.asyncio
 from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
@@ -40,6 +45,32 @@ def course(tmp_path) -> Path:
 @pytest.fixture(autouse=True)
 def quick_calibration(monkeypatch):
     monkeypatch.setattr(execute, "calibration", lambda: 0.02)
+
+
+def test_a_reply_whose_wake_up_is_lost_is_heard():
+    """A deaf socket as jupyter_client makes them: it sends while a reply is there, unheard."""
+
+    async def exchange(kernel: zmq.Socket, port: int) -> tuple[bool, list[bytes]]:
+        with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as shell:
+            shell.connect(f"tcp://127.0.0.1:{port}")
+            await shell.send_multipart([b"run this cell"])
+            peer, _ = await asyncio.to_thread(kernel.recv_multipart)
+            reply = asyncio.ensure_future(shell.recv_multipart())
+            await asyncio.sleep(0.1)
+            kernel.send_multipart([peer, b"done"])
+            time.sleep(0.1)  # noqa: ASYNC251 - the loop does not see that the reply has come
+            zmq.Socket.shadow(shell.underlying).send(b"a widget moved")
+            done, _ = await asyncio.wait([reply], timeout=0.5)
+            channel = SimpleNamespace(socket=shell)
+            client = SimpleNamespace(kc=SimpleNamespace(shell_channel=channel))
+            heard = execute.attentive(client, asyncio.wait_for(reply, 10))
+            return bool(done), await heard
+
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as kernel:
+        port = kernel.bind_to_random_port("tcp://127.0.0.1")
+        heard_alone, reply = asyncio.run(exchange(kernel, port))
+    assert not heard_alone  # if it is one day, execute.attentive can go
+    assert reply == [b"done"]
 
 
 def test_running_an_unchanged_notebook_again_changes_no_byte(course, capsys, monkeypatch):

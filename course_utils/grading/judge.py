@@ -29,6 +29,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torch import Tensor
 from traitlets.config import Config
 
+from course_utils.execute import attentive
 from course_utils.grading.collect import DEFINED, UnreadableError, answers, mark
 from course_utils.grading.inside import pack, unpack
 from course_utils.grading.sandbox import MB, NAME, UNFENCED, Specs
@@ -134,7 +135,7 @@ class Room:
         self.client.nb.cells = [cell]
         self.client.timeout = max(1, round(self.seconds()))
         try:
-            self.client.execute_cell(cell, 0)
+            run_sync(attentive)(self.client, self.client.async_execute_cell(cell, 0))
         except CellTimeoutError:
             raise Ended(f"it ran longer than {self.client.timeout} s") from None
         except DeadKernelError:
