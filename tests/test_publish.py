@@ -197,6 +197,28 @@ def test_a_folder_that_is_no_book_of_ours_is_left_as_it_is(theirs, tmp_path, cap
     assert {path.read_text() for path in left} == {"my own"}
 
 
+def test_a_readers_book_holds_nothing_of_the_lecturers_pack_which_can_be_added(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(book.assets, "put", lambda *_: None)
+    pack = sorted((book.PAGES / book.PACK).glob("*.md"))
+    lines = {line for page in pack for line in page.read_text("utf-8").splitlines()}
+    lines = {line for line in lines if len(line) > 60}
+    folder = tmp_path / "source"
+    folder.mkdir()
+    book.lay_out(folder)
+    text = "\n".join(page.read_text("utf-8") for page in folder.rglob("*.md"))
+    assert len(lines) > 100
+    assert not [line for line in lines if line in text]
+    assert f"{book.PACK}/" not in text
+    book.add_pack(folder)
+    assert [page.name for page in sorted((folder / book.PACK).glob("*.md"))] == [
+        page.name for page in pack
+    ]
+    home = (folder / "index.md").read_text("utf-8")
+    assert {f"{book.PACK}/{page.stem}" for page in pack} <= set(home.splitlines())
+
+
 def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
     folders = [tmp_path / "source", tmp_path / "html"]
     book.clear(*folders)

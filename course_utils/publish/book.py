@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from codecs import decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -31,6 +31,7 @@ from course_utils.publish.slides import DIRECTIVE, chapters
 
 ROOT = NOTEBOOKS.parent
 PAGES = NOTEBOOKS / "book"
+PACK = "lecturers"  # a folder in it
 SITE = Path(__file__).parent / "site"
 MARK = ".course-book"  # in folders that a build made, and may clear
 SECTION = re.compile(r"^## (\d+) · .+$", re.MULTILINE)
@@ -274,10 +275,28 @@ def clear(*folders: Path) -> None:
         (folder / MARK).touch()
 
 
+def refer(pages: Iterable[Path], sections: dict, keys: dict) -> None:
+    """Turn what pages say of chapters, sections and papers into links."""
+    for page in pages:
+        text = linked(page.read_text("utf-8"), -1, sections)
+        page.write_text(cited(text, keys), "utf-8")
+
+
+def add_pack(folder: Path) -> None:
+    """Add the lecturers' pack, whose exam pages hold the answers, to a book that is laid out."""
+    pack = folder / PACK
+    shutil.copytree(PAGES / PACK, pack)
+    refer(pack.glob("*.md"), numbered_sections(), labels(parse_file(PAGES / "references.bib")))
+    names = [f"{PACK}/{name}" for name in ("index", "syllabus", "misconceptions", "exam")]
+    lines = ["", "```{toctree}", ":hidden:", ":caption: For lecturers", "", *names, "```", ""]
+    with (folder / "index.md").open("a", encoding="utf-8") as home:
+        home.write("\n".join(lines))
+
+
 def lay_out(folder: Path) -> None:
-    """Write all that Sphinx builds from into an empty folder."""
+    """Write all that Sphinx builds a reader's book from into an empty folder."""
     shutil.copy(SITE / "conf.py", folder)
-    shutil.copytree(PAGES, folder, dirs_exist_ok=True)
+    shutil.copytree(PAGES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(PACK))
     # HTML that stands in Markdown shows pictures, too, and Sphinx does not look into it.
     shutil.copytree(folder / "images", folder / "extra" / "images")
     (folder / "_static").mkdir()
@@ -289,9 +308,7 @@ def lay_out(folder: Path) -> None:
         book = chapter(nbformat.read(path, as_version=4), path.stem, sections, keys)
         nbformat.write(book, folder / path.name)
         shutil.copy(path, folder / "stored")
-    for path in folder.rglob("*.md"):
-        text = linked(path.read_text("utf-8"), -1, sections)
-        path.write_text(cited(text, keys), "utf-8")
+    refer(folder.glob("*.md"), sections, keys)
     results(folder)
     api(folder / "api")
 
@@ -301,6 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course.py book", description=__doc__)
     parser.add_argument("--to", type=Path, default=assets.BUILD / "book", metavar="FOLDER")
     parser.add_argument("--pictures", action="store_true", help="first draw those of the door anew")
+    parser.add_argument("--lecturer", action="store_true", help="add the pack with exam questions")
     wanted = parser.parse_args(arguments)
     if wanted.pictures:
         pictures.draw(pictures.IMAGES)
@@ -308,6 +326,8 @@ def main(arguments: list[str] | None = None) -> int:
         # html, too, or pages that are no more would be published
         clear(wanted.to / "source", wanted.to / "html")
         lay_out(wanted.to / "source")
+        if wanted.lecturer:
+            add_pack(wanted.to / "source")
     except OSError as error:
         print(error, file=sys.stderr)
         return 2

@@ -58,7 +58,7 @@ def decks(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
-    command = [sys.executable, "-m", "course_utils.publish.book", "--to", str(folder)]
+    command = [sys.executable, "-m", "course_utils.publish.book", "--lecturer", "--to", str(folder)]
     run = subprocess.run(command, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return folder / "html"
