@@ -30,6 +30,8 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 from jupyter_server.extension.config import ExtensionConfigManager
 from jupyterlab_server.config import get_page_config
 
+SECONDS = 20
+
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = re.compile(r"first time takes minutes.*GB", re.DOTALL)
 
@@ -562,8 +564,9 @@ def test_pytorchs_own_index_gives_the_tested_version_without_cuda(folder, module
     assert re.search(rf"(?m)^torch +{re.escape(version)}\+cpu$", out), out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("linux")
-@pytest.mark.parametrize("answer", [pytest.param("nothing", marks=pytest.mark.slow), 403, {}])
+@pytest.mark.parametrize("answer", ["nothing", 403, {}])
 def test_an_index_of_pytorchs_that_gives_nothing_is_left_within_seconds(folder, module, answer):
     real_pip(folder)
     edited(folder, '"pip install -c constraints.txt -e .[test]"', '"pip list"')
@@ -598,28 +601,33 @@ def refused(folder, address, **more):
     return err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_certificate_that_is_not_trusted_is_named(folder, certificate):
     with index({}, certificate) as address:
         assert "A certificate on the way is not trusted here" in refused(folder, address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_index_that_refuses_is_named(folder, status):
     with index(status) as address:
         assert "A server refuses to give packages" in refused(folder, address)
 
 
+@pytest.mark.slow
 def test_a_proxy_that_wants_a_password_is_named(folder):
     with index(407) as address:
         said = refused(folder, "https://elsewhere.invalid", PIP_PROXY=address)
     assert "A server refuses to give packages" in said
 
 
+@pytest.mark.slow
 def test_an_index_that_is_ill_is_named(folder):
     with index(503) as address:
         assert "does not work at the moment" in refused(folder, address)
 
 
+@pytest.mark.slow
 def test_a_page_to_log_in_where_the_index_should_be_is_named(folder):
     with index({}) as address:
         said = refused(folder, address)
@@ -627,6 +635,7 @@ def test_a_page_to_log_in_where_the_index_should_be_is_named(folder):
     assert "log in" in said
 
 
+@pytest.mark.slow
 def test_an_index_that_is_not_there_is_no_network(folder):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -656,6 +665,7 @@ def test_variables_of_other_pythons_do_not_reach_the_course(folder):
     assert out.splitlines()[-1].endswith(" 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [{"PIP_USER": "1"}, {"PIP_TARGET": "elsewhere"}, {}])
 def test_pips_habits_of_elsewhere_do_not_reach_the_environment(folder, setting):
     """The real pip, which refuses --user in an environment, installs a package of nothing."""
@@ -793,6 +803,7 @@ def test_old_pythons_can_read_the_file():
     assert first < min(annotated), "Python 2 has to stop at the line that says what is needed"
 
 
+@pytest.mark.slow
 def test_two_set_ups_at_once_are_kept_apart(folder):
     first = subprocess.Popen(
         command(folder, "doctor"),

@@ -16,6 +16,8 @@ import pytest
 
 from course_utils import data, doctor
 
+SECONDS = 10
+
 PYPROJECT = '[project]\nname = "course-utils"\nrequires-python = "{}"\ndependencies = {}\n'
 
 
@@ -195,6 +197,7 @@ def test_the_real_kernel_is_this_python_and_answers():
     assert doctor._examine(doctor.check_kernel).status == "ok"
 
 
+@pytest.mark.slow
 def test_a_kernel_that_hangs_is_given_up_after_the_timeout(kernelspec):
     kernelspec(sys.executable, "-c", "import time; time.sleep(600)", "{connection_file}")
     start = time.monotonic()

@@ -16,6 +16,8 @@ from nbformat.v4 import new_code_cell, new_output
 from course_utils import execute
 from course_utils.nbval_plugin import IGNORE, settled
 
+SECONDS = 10
+
 CALIBRATION = execute.calibration  # the real one: tests use a quick one
 HEADER = "# A title\n\nseconds to run: **0**"
 NOISY = [

@@ -20,6 +20,8 @@ from homework.classroom import needs_sandbox
 from marks import slow_but
 from nbformat import NotebookNode
 
+SECONDS = 15
+
 SOURCES = {
     path.stem.split("_")[0]: path
     for path in sorted((Path(__file__).parents[1] / "notebooks" / "homework").glob("hw*.ipynb"))

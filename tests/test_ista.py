@@ -10,6 +10,8 @@ from sklearn.decomposition import sparse_encode
 from course_utils.built import ista
 from course_utils.data import digits, natural_images, patches, weights, whiten
 
+SECONDS = 15
+
 
 @pytest.fixture(scope="module")
 def photographs():

@@ -16,6 +16,8 @@ from course_utils import execute, matrix
 from course_utils.execute import VIEW
 from course_utils.nbval_plugin import Tolerant
 
+SECONDS = 15
+
 FIGURE = """from IPython.display import display
 display({"image/png": "iVBORw0KGgo=", "text/plain": "A line from 0.10 to 0.20."}, raw=True)"""
 SLIDER = (
@@ -185,6 +187,7 @@ def test_a_damaged_notebook_is_one_failure_with_its_reason(name, said, outcomes)
     assert failure(outcomes[f"{name}.ipynb the file"]).startswith(said)
 
 
+@pytest.mark.slow
 def test_in_another_project_of_this_environment_nbval_is_as_it_was(tmp_path):
     cell = new_code_cell("print('1.0005')", outputs=[stream("1.0000\n")], execution_count=1)
     nbformat.write(notebook_of(cell), tmp_path / "theirs.ipynb")
@@ -223,6 +226,7 @@ def test_another_version_of_nbval_is_refused_in_one_sentence(pytestconfig, monke
         nbval_plugin.pytest_configure(pytestconfig)
 
 
+@pytest.mark.slow
 def test_the_matrix_runs_each_corner_with_its_threads_and_instruction_set(tmp_path, capsys):
     source = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['ATEN_CPU_CAPABILITY'])"
     cell = new_code_cell(source, outputs=[stream("1 default\n")], execution_count=1)

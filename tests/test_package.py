@@ -186,6 +186,7 @@ def told(outside) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux, or WSL 2")
 def test_every_module_of_the_wheel_but_the_plugin_imports_without_the_extras(told, outside):
     assert Path(told["file"]).is_relative_to(outside.parent / "site"), "the wheel, not this folder"
