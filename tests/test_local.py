@@ -427,18 +427,40 @@ def test_a_zero_is_found_where_it_is_with_its_sign_and_random_angles_have_a_thir
     assert share == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_column_spacing_is_the_period_of_a_wave():
+def test_column_spacing_is_the_period_of_a_wave_whatever_its_mean():
     place = torch.arange(64.0)
     wave = torch.polar(torch.ones(64), 2 * np.pi * place / 8).expand(64, 64)
     assert local.column_spacing(wave) == pytest.approx(8, rel=0.05)
+    assert local.column_spacing(wave + 10) == pytest.approx(8, rel=0.05)
 
 
-def test_a_surrogate_has_the_spectrum_and_other_phases():
+def test_a_surrogate_keeps_mean_variances_and_spacing_and_nothing_else():
     rng = np.random.default_rng(0)
-    F = torch.complex(*torch.from_numpy(rng.standard_normal((2, 12, 12))).float())
-    S = local.surrogate(F, rng)
-    assert torch.allclose(torch.fft.fft2(S).abs(), torch.fft.fft2(F).abs(), atol=1e-3)
-    assert (S - F).abs().mean() > 0.3
+    wide = torch.complex(*torch.from_numpy(rng.standard_normal((2, 160, 160))).float())
+    F = local.smoothed(wide, 2.0)[30:130, 30:130]
+    F = torch.complex(2 * F.real, F.imag) + (0.5 - 0.2j)
+    drawn = [local.surrogate(F, rng) for _ in range(10)]
+    for S in drawn:
+        assert S.shape == F.shape
+        assert ((S - F).abs() > 0.1 * F.std()).float().mean() > 0.9
+    for part in ("real", "imag"):
+        spread = np.mean([getattr(S, part).std() for S in drawn])
+        assert spread == pytest.approx(getattr(F, part).std().item(), rel=0.1)
+    assert abs(torch.stack(drawn).mean() - F.mean()) < 0.1
+    spacing = np.mean([local.column_spacing(S) for S in drawn])
+    assert spacing == pytest.approx(local.column_spacing(F), rel=0.1)
+
+
+def test_surrogates_of_random_fields_have_as_many_pinwheels():
+    """A null that is biased would find something in noise."""
+    rng = np.random.default_rng(1)
+    theirs, own = [], []
+    for _ in range(10):
+        wide = torch.complex(*torch.from_numpy(rng.standard_normal((2, 160, 160))).float())
+        F = local.smoothed(wide, 2.0)[30:130, 30:130]
+        own.append(local.pinwheels(F).abs().sum().item())
+        theirs += [local.pinwheels(local.surrogate(F, rng)).abs().sum().item() for _ in range(5)]
+    assert np.mean(theirs) == pytest.approx(np.mean(own), rel=0.12)
 
 
 def test_random_fields_have_the_density_of_the_theorem():

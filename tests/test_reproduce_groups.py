@@ -11,8 +11,9 @@ from course_utils.data import Labelled, Mnist
 from course_utils.reproduce import groups
 
 PARTS = {
+    "overlap": lambda seed: groups.overlap_seed("stride1.price2", seed),
     "map": groups.map_seed,
-    "sweep": lambda seed: groups.sweep_seed("noise", seed),
+    "sweep": lambda seed: groups.sweep_seed(groups.SWEEP, "noise", seed),
     "mnist": groups.mnist_seed,
     "few_labels": groups.few_labels_seed,
 }
@@ -20,6 +21,11 @@ KINDS = ("", "_frequency", "_place")
 CODE = ("unexplained", "price_alone", "gap_closed_by_guess")
 CODE += tuple(f"{code}_{of}" for code in ("group", "l1") for of in ("units", "pools"))
 CODE += tuple(f"{code}_pools_shuffled" for code in ("group", "l1"))
+CODE += tuple(
+    f"{code}_{of}"
+    for code in ("group", "l1")
+    for of in ("norms", *(f"pools_over_{least}" for least in (0.1, 0.2, 0.5)))
+)
 
 
 def of_map(name):
@@ -49,6 +55,7 @@ def small(monkeypatch):
         "MAP": {"side": 8, "pool": 4, "steps": 5},
         "PATCHES": {"count": 300},
         "SWEEP": {"side": 6, "steps": 5},
+        "OVERLAP": {"side": 6, "steps": 5},
         "MNIST": {
             "patches": 260 * 25,
             "steps": 3,
@@ -86,7 +93,7 @@ def test_the_map_has_its_measures_those_of_the_control_and_its_weights():
 
 
 def test_a_sweep_has_the_measures_of_its_map_its_code_and_its_invariance():
-    figures, weights = groups.sweep_seed("noise", 0)
+    figures, weights = groups.sweep_seed(groups.SWEEP, "noise", 0)
     moves = [f"shift{k}" for k in (0, 1, 2, 3, 4, 6, 8)]
     moves += [f"turn{k}" for k in (5, 10, 15, 25, 35, 45, 60, 90)]
     expected = {f"{k}.noise" for k in CODE} | {f"change.noise.{move}" for move in moves}

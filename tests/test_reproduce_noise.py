@@ -30,7 +30,9 @@ def small(monkeypatch):
     }.items():
         monkeypatch.setitem(noise.NOISE, key, value)
     monkeypatch.setattr(vae, "gaussian_bits", lambda variances, distortion: 1.0)
-    changes = {"steps": 3, "dictionary_steps": 2, "patches": [300, 60], "trap_steps": [2, 4]}
+    short = {"first": [20, 1e-3, 2], "half": [20, 1e-3, 2], "whole": [20, 1e-3, 4]}
+    changes = {"trainings": short, "linear": [20, 1e-3, 2], "dictionary_steps": [1, 2]}
+    changes |= {"patches": [300, 60], "trap_steps": [2, 4], "cuts": [[], [0.5]]}
     for key, value in changes.items():
         monkeypatch.setitem(noise.BITS, key, value)
 
@@ -134,15 +136,33 @@ def test_images_are_scaled_for_networks_and_left_at_norm_1_for_drsae():
 
 @pytest.mark.parametrize("name", ["digits", "patches"])
 def test_bits_have_a_figure_for_each_way_and_price_and_weights_to_show(name):
-    figures, weights = noise.bits_seed(name, 0)
-    for of in ("bits", "distortion", "over_line"):
-        for way in ("sparse", *noise.NOISY):
-            prices = noise.BITS["sparse" if way == "sparse" else "noisy"][name]
-            assert all(f"{of}.{name}.{way}.{price}" in figures for price in prices)
-    assert all(value > 0 for value in figures.values())
+    figures, weights = noise.sparse_seed(name, 0)
+    for way, beta in [(way, beta) for at, way, beta in noise.BILLS if at == name]:
+        more, of_net = noise.noisy_seed(name, way, beta, 0)
+        figures, weights = figures | more, weights | of_net
+    prices = {"sparse": noise.BITS["sparse"][name], "contrast": noise.BITS["sparse"][name]}
+    prices |= dict.fromkeys([*noise.NOISY, "best_linear"], noise.BITS["noisy"][name])
+    wanted = {f"{name}.{way}.{price}" for way, these in prices.items() for price in these}
+    wanted |= {f"{name}.sparse.{price}.first" for price in noise.BITS["sparse"][name]}
+    lengths = ("first", "half")
+    wanted |= {f"{name}.noisy.{b}.{at}" for b in noise.BITS["noisy"][name] for at in lengths}
+    kinds = ("bits", "distortion", "over_line")
+    assert set(figures) == {f"{kind}.{key}" for kind in kinds for key in wanted}
+    assert all(value > 0 for key, value in figures.items() if "contrast" not in key)
     assert {f"{name}.{key}" for key in ("Wd", "on", "value", "centre")} <= set(weights)
-    net = noise.noisy_net("noisy", torch.rand(300, 64), 0.3, 0)
+    net = noise.noisy_net("noisy", torch.rand(300, 64), 0.3, [20, 1e-3, 2], 0)
     assert {f"{name}.{key}" for key in net.state_dict()} <= set(weights)
+
+
+def test_the_null_of_contrast_takes_the_parting_that_is_best_where_it_was_fitted(monkeypatch):
+    """A part of the patches is ten times as strong: to say which saves bits; one class does not."""
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32))
+    x[::2] *= 10
+    monkeypatch.setitem(noise.BITS, "cuts", [[], [0.5]])
+    both = noise.contrast_bill(x, x, 40.0)
+    monkeypatch.setitem(noise.BITS, "cuts", [[]])
+    assert both.bits < noise.contrast_bill(x, x, 40.0).bits - 1
+    assert both.distortion == 40.0
 
 
 def test_held_out_photographs_are_held_out(monkeypatch):
@@ -163,6 +183,9 @@ def test_the_trap_is_measured_after_each_length():
         for kind in ("digits", "noise")
         for steps in lengths
     }
+    for steps in lengths:
+        wanted |= {f"{key}.{steps}" for key in ("loud_units", "quiet_bits")}
+        wanted |= {f"{kind}.trap.{steps}" for kind in ("bits", "distortion", "over_line")}
     assert set(figures) == wanted
     assert all(math.isfinite(value) for value in figures.values())
 

@@ -45,6 +45,7 @@ __all__ = [
     "smoothed",
     "pinwheels",
     "column_spacing",
+    "faded",
     "pinwheel_density",
     "surrogate",
     "centres",
@@ -600,12 +601,18 @@ def pinwheels(F: Tensor) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #spacing-def
 def column_spacing(F: Tensor) -> float:
-    """Return Λ = 1 / mean |f|, in units, of the power spectrum of F (side, side), Hann-windowed.
-    The mean of F counts as f = 0. Our convention: Kaschube et al. 2010 fit wavelets."""
-    fade = torch.hann_window(len(F), periodic=False)
-    P = torch.fft.fft2(F * fade[:, None] * fade).abs().square()
+    """Return Λ = 1 / mean |f|, in units, of the power spectrum of F (side, side) less its mean,
+    Hann-windowed. Our convention: Kaschube et al. 2010 fit wavelets, which see no mean either."""
+    P = torch.fft.fft2(faded(F)).abs().square()
     f = torch.fft.fftfreq(len(F))
     return (P.sum() / (P * torch.hypot(f[:, None], f)).sum()).item()
+
+
+def faded(F: Tensor) -> Tensor:
+    """Return F (side, side) less its mean, faded out to zero at the rim (a Hann window)."""
+    fade = torch.hann_window(len(F), periodic=False)
+    fade = fade[:, None] * fade
+    return (F - (F * fade).sum() / fade.sum()) * fade
 
 # %% ../../notebooks/05_local_filters.ipynb #spacing-def-2
 def pinwheel_density(F: Tensor) -> float:
@@ -615,10 +622,20 @@ def pinwheel_density(F: Tensor) -> float:
 
 # %% ../../notebooks/05_local_filters.ipynb #surrogate-def
 def surrogate(F: Tensor, generator: np.random.Generator) -> Tensor:
-    """Return a random field (h, w) with the amplitudes of F's spectrum, and random phases."""
-    size = torch.fft.fft2(F).abs()
-    phase = torch.from_numpy(generator.uniform(0, 2 * np.pi, F.shape)).float()
-    return torch.fft.ifft2(torch.polar(size, phase))
+    """Return a random field (side, side) with the mean of F, complex, and about the power spectra
+    and variances of its real and its imaginary part. It is cut out of a sheet twice as wide, so
+    that it is not periodic, as a Fourier transform of F itself would be."""
+    return torch.complex(_surrogate_part(F.real, generator), _surrogate_part(F.imag, generator))
+
+
+def _surrogate_part(a: Tensor, generator: np.random.Generator) -> Tensor:
+    """Return the surrogate of one real part (side, side)."""
+    wide = (2 * len(a), 2 * len(a))
+    size = torch.fft.rfft2(faded(a), s=wide).abs()
+    phase = torch.from_numpy(generator.uniform(0, 2 * np.pi, size.shape)).to(a)
+    field = torch.fft.irfft2(torch.polar(size, phase), s=wide)
+    field = field[: len(a), : len(a)] * (a.std() / field.std())
+    return a.mean() + field
 
 # %% ../../notebooks/05_local_filters.ipynb #centres-def
 def centres(Wd: Tensor, sheet: Sheet) -> Tensor:

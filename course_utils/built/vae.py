@@ -29,14 +29,17 @@ __all__ = [
     "code_tables",
     "table_bits",
     "water_filling",
+    "bits_at",
     "gaussian_bits",
+    "contrast_point",
     "noisy_point",
     "sparse_point",
 ]
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #imports
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -319,21 +322,49 @@ def water_filling(variances: Tensor, level: float) -> tuple[float, float]:
     return bits.item(), variances.clamp(max=level).sum().item()
 
 
+def bits_at(bill: Callable[[float], tuple[float, float]], distortion: float, top: float) -> float:
+    """Return the bits of a bill, which gives bits and distortion at a water level, at a distortion:
+    the level is found by halving what lies between 0 and top."""
+    low, high = 0.0, top
+    for _ in range(60):
+        level = (low + high) / 2
+        if bill(level)[1] < distortion:
+            low = level
+        else:
+            high = level
+    return bill(high)[0]
+
+
 def gaussian_bits(variances: Tensor, distortion: float) -> float:
-    """Return the bits of reverse water-filling at a distortion > 0, whose level is found by
-    halving; 0 where the distortion is all there is. Raises ValueError at another distortion."""
+    """Return the bits of reverse water-filling at a distortion > 0; 0 where the distortion is all
+    there is. Raises ValueError at another distortion."""
     if not distortion > 0:
         raise ValueError(f"the distortion must be positive, but it is {distortion}")
     if distortion >= variances.sum():
         return 0.0
-    low, high = 0.0, variances.max().item()
-    for _ in range(60):
-        level = (low + high) / 2
-        if water_filling(variances, level)[1] < distortion:
-            low = level
-        else:
-            high = level
-    return water_filling(variances, high)[0]
+    return bits_at(partial(water_filling, variances), distortion, variances.max().item())
+
+# %% ../../notebooks/06_noise_or_sparsity.ipynb #contrast-def
+def contrast_point(
+    x_fit: Tensor, x: Tensor, cuts: Sequence[float], level: float
+) -> tuple[float, float]:
+    """Return mean bits and mean distortion ‖x − x̂‖² of x (B, n), at a water level > 0, by the code
+    of a Gaussian scale mixture fitted to x_fit (N, n): classes by ‖x‖², parted at the quantiles
+    cuts, in each one covariance for all, scaled. Without cuts: the best linear VAE, at β = level.
+    Wainwright & Simoncelli 2000 (the model)."""
+    squares, told = x_fit.square().sum(1), x.square().sum(1)
+    edges = squares.quantile(torch.tensor(cuts, dtype=x.dtype)) if len(cuts) else squares[:0]
+    which, its = torch.bucketize(squares, edges), torch.bucketize(told, edges)
+    share = which.bincount(minlength=len(cuts) + 1) / len(which)
+    scales = torch.stack([squares[which == k].mean() for k in range(len(cuts) + 1)])
+    alike = x_fit / scales[which, None].sqrt()
+    v, axes = torch.linalg.eigh(alike.T @ alike / len(alike))
+    v, y = scales[its, None] * v.clamp(min=1e-9), (x @ axes).square()
+    lost = (level / v).clamp(max=1)  # share of an axis that is not sent
+    nats = 0.5 * ((1 - lost) * y / v + lost - 1 - lost.log())
+    distortion = lost.square() * y + level * (1 - lost)
+    bits = nats.sum(1).mean() / math.log(2) - share.log2()[its].mean()
+    return bits.item(), distortion.sum(1).mean().item()
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #bits-def
 @torch.no_grad()

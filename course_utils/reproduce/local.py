@@ -90,8 +90,16 @@ def without_images(images: Images, s: dict, rng: np.random.Generator) -> Setting
     return noise(s, rng), *as_it_is(images, s, rng)[1:]
 
 
+def cheaper_l1(images: Images, s: dict, rng: np.random.Generator) -> Setting:
+    """Return what without_pools does, at the price at which L1 rebuilds as much as the map."""
+    return *without_pools(images, s, rng)[:2], s["lmbd_l1"]
+
+
 WITHOUT = {
     "l1_control": without_pools,
+    "shared_l1": without_pools,
+    "l1_cheaper": cheaper_l1,
+    "shared_l1_cheaper": cheaper_l1,
     "permuted_control": without_order,
     "noise_control": without_images,
 }
@@ -231,10 +239,19 @@ def counted(F: Tensor, kind: str, of: str = "") -> dict[str, float]:
 
 
 def nulls(Wd: Tensor, s: dict, rng: np.random.Generator) -> dict[str, float]:
-    """Return count and density of pinwheels of surrogates, mean of 100, and of random angles."""
+    """Return count and density of pinwheels of surrogates, mean of 100 and the range of the middle
+    90, and of random angles."""
     F = smooth_field(Wd, s)
     drawn = [counted(local.surrogate(F, rng), "surrogate") for _ in range(100)]
-    figures = {key: float(np.mean([one[key] for one in drawn])) for key in drawn[0]}
+    figures = {}
+    for key in drawn[0]:
+        values = [one[key] for one in drawn]
+        low, high = np.quantile(values, (0.05, 0.95))
+        figures |= {
+            key: float(np.mean(values)),
+            f"{key}.low": float(low),
+            f"{key}.high": float(high),
+        }
     angle = torch.from_numpy(rng.uniform(0, 2 * np.pi, F.shape)).float()
     return figures | counted(torch.polar(torch.ones(F.shape), angle), "random")
 
@@ -266,8 +283,10 @@ EQUAL = LOCAL | {
     "steps": 800,
     "inner": 8,
     "shuffle": 12,
+    # at the price of a lone unit L1 hardly codes; at this one it rebuilds as much as the map does
+    "lmbd_l1": 2.0,
 }
-EQUALS = ("local", *CONTROLS, "shared", "turned")
+EQUALS = ("local", *CONTROLS, "shared", "turned", "l1_cheaper", "shared_l1", "shared_l1_cheaper")
 
 
 def equal_seed(name: str, seed: int) -> Outcome:
@@ -278,7 +297,8 @@ def equal_seed(name: str, seed: int) -> Outcome:
     if name == "turned":
         images = turned_images(s)
     sheet, (x, pools, lmbd) = sheet_of(s), WITHOUT.get(name, as_it_is)(images, s, rng)
-    tie = partial(local.shared_filters, sheet=sheet) if name == "shared" else local.own_filters
+    shared = name.startswith("shared")
+    tie = partial(local.shared_filters, sheet=sheet) if shared else local.own_filters
     Wd, g, _ = local.learn_local(x, sheet, pools, lmbd, s["steps"], rng, inner=s["inner"], tie=tie)
     figures = measures(Wd, s, name, rng)
     theta = groups.orientations(Wd, s["field"])
@@ -287,7 +307,8 @@ def equal_seed(name: str, seed: int) -> Outcome:
     near = ((theta + np.pi / 8) % (np.pi / 2)) < np.pi / 4
     figures |= {f"ratio_in_pools.{name}": ratio, f"near_axes.{name}": near.float().mean().item()}
     x = data.patches(list(held_out.values()), s["image"], 100, rng)
-    return figures | energies(x, Wd, g, pools, lmbd, name), {}
+    figures |= energies(x, Wd, g, pools, lmbd, name)
+    return figures, {name: local.at_places(Wd, sheet)[:, 0, :, 0].flatten(1)} if shared else {}
 
 
 def turned_images(s: dict) -> Images:

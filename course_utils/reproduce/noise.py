@@ -1,7 +1,9 @@
 """Chapter 6 at full size: noise or sparsity with few labels; bits against distortion."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -169,15 +171,37 @@ BITS = {
     "m": 128,
     "hidden": 128,
     "batch": 128,
-    "steps": 3000,
-    "dictionary_steps": 600,
+    # [batch, rate, steps]. From "half" to "whole" bits over the line's change by less than 1 %;
+    # "first" is how all of them were trained at first, which was too short for photographs.
+    "trainings": {
+        "first": [128, 2e-3, 3000],
+        "half": [512, 6e-3, 15_000],
+        "whole": [512, 6e-3, 30_000],
+    },
+    "linear": [512, 6e-3, 6000],
+    "dictionary_steps": [600, 3000],
     "split": [1077, 360, 360],
     "patches": [20_000, 4_000],
     "held_out": ["cat", "coffee"],
     "sparse": {"digits": [0.4, 0.8, 1.2, 2.0], "patches": [0.5, 1.0, 2.0, 3.0]},
     "noisy": {"digits": [0.06, 0.2, 0.6, 1.2], "patches": [0.1, 0.3, 1.0, 1.5]},
     "shown": {"digits": [0.8, 0.2], "patches": [1.0, 0.3]},  # prices whose weights are kept
-    "trap_steps": [300, 1200, 4800],
+    # where to part the patches by contrast, for the null that knows nothing else
+    "cuts": [
+        [],
+        [0.5],
+        [0.75],
+        [0.9],
+        [0.5, 0.75],
+        [0.75, 0.9],
+        [0.85, 0.95],
+        [0.9, 0.97],
+        [0.5, 0.75, 0.875],
+        [0.75, 0.9, 0.97],
+        [0.6, 0.8, 0.9, 0.95],
+        [0.2, 0.4, 0.6, 0.8, 0.9, 0.95],
+    ],
+    "trap_steps": [300, 1200, 4800, 19_200],
 }
 
 
@@ -207,38 +231,73 @@ def bits_data(name: str, seed: int) -> tuple[torch.Tensor, ...]:
     return x_fit, x, centre, torch.linalg.eigvalsh(torch.cov(x.T)).clamp(min=1e-9)
 
 
-def bits_seed(name: str, seed: int) -> Outcome:
-    """Return bits, distortion over variance, and bits over the Gaussian line's, for each way to
-    limit a code at each price; and the weights of what the chapter shows."""
+class Bill(NamedTuple):
+    """What a code takes and gives: mean bits, and mean distortion ‖x − x̂‖²."""
+
+    bits: float
+    distortion: float
+
+    def figures(self, key: str, variances: torch.Tensor) -> dict[str, float]:
+        """Return them under a key: the distortion over the variance, bits over the line's, too."""
+        return {
+            f"bits.{key}": self.bits,
+            f"distortion.{key}": self.distortion / variances.sum().item(),
+            f"over_line.{key}": self.bits / vae.gaussian_bits(variances, self.distortion),
+        }
+
+
+def sparse_seed(name: str, seed: int) -> Outcome:
+    """Return what sparse coding takes at each price, its dictionary trained at two lengths; and
+    what the null that knows contrast alone takes at the same distortions."""
     x_fit, x, centre, variances = bits_data(name, seed)
     figures, weights = {}, {f"{name}.centre": centre}
-
-    def note(way: str, price: float, point: tuple[float, float]) -> None:
-        bits, distortion = point
-        key = f"{name}.{way}.{price}"
-        figures[f"bits.{key}"] = bits
-        figures[f"distortion.{key}"] = distortion / variances.sum().item()
-        figures[f"over_line.{key}"] = bits / vae.gaussian_bits(variances, distortion)
-
     for price in BITS["sparse"][name]:
-        generator = np.random.default_rng([seed, 5])
-        Wd, _ = learn_dictionary(x_fit, BITS["m"], price, BITS["dictionary_steps"], generator)
-        z_fit, z = (sparse_codes(part, Wd, price, 1e-3) for part in (x_fit[:4000], x))
-        note("sparse", price, vae.sparse_point(z_fit, z, x, Wd, 2 * price))
+        for steps in BITS["dictionary_steps"]:
+            generator = np.random.default_rng([seed, 5])
+            Wd, _ = learn_dictionary(x_fit, BITS["m"], price, steps, generator)
+            z_fit, z = (sparse_codes(part, Wd, price, 1e-3) for part in (x_fit[:4000], x))
+            bill = Bill(*vae.sparse_point(z_fit, z, x, Wd, 2 * price))
+            suffix = "" if steps == max(BITS["dictionary_steps"]) else ".first"
+            figures |= bill.figures(f"{name}.sparse.{price}{suffix}", variances)
+        null = contrast_bill(x_fit, x, bill.distortion)
+        figures |= null.figures(f"{name}.contrast.{price}", variances)
         if price == BITS["shown"][name][0]:
             weights[f"{name}.Wd"] = Wd
             weights[f"{name}.on"], weights[f"{name}.value"] = vae.code_tables(
                 vae.rounded(z_fit, 2 * price)
             )
+    return figures, weights
+
+
+def contrast_bill(x_fit: torch.Tensor, x: torch.Tensor, distortion: float) -> Bill:
+    """Return what x takes by the Gaussian scale mixture of x_fit, at a distortion, its classes
+    parted where x_fit itself takes fewest bits."""
+    top = x_fit.square().sum(1).max().item()
+
+    def bits(of: torch.Tensor, cuts: list[float]) -> float:
+        return vae.bits_at(partial(vae.contrast_point, x_fit, of, cuts), distortion, top)
+
+    best = min(BITS["cuts"], key=partial(bits, x_fit))
+    return Bill(bits(x, best), distortion)
+
+
+def noisy_seed(name: str, way: str, beta: float, seed: int) -> Outcome:
+    """Return what one of NOISY takes at a price β, after a training of each of its lengths."""
+    x_fit, x, _, variances = bits_data(name, seed)
     draws = np.random.default_rng([seed, 6]).standard_normal((len(x), BITS["m"]))
     noise = torch.from_numpy(draws).float()
-    for way in NOISY:
-        for beta in BITS["noisy"][name]:
-            net = noisy_net(way, x_fit, beta, seed)
-            note(way, beta, vae.noisy_point(net, NOISY[way][1], x, noise))
-            if way == "noisy" and beta == BITS["shown"][name][1]:
-                weights |= {f"{name}.{key}": W for key, W in net.state_dict().items()}
-    return figures, weights
+    _, rate, linear = NOISY[way]
+    figures = {}
+    for length, training in ({"whole": BITS["linear"]} if linear else BITS["trainings"]).items():
+        net = noisy_net(way, x_fit, beta, training, seed)
+        bill = Bill(*vae.noisy_point(net, rate, x, noise))
+        suffix = "" if length == "whole" else f".{length}"
+        figures |= bill.figures(f"{name}.{way}.{beta}{suffix}", variances)
+    if way == "noisy_linear":
+        best = Bill(*vae.contrast_point(x_fit, x, (), beta))
+        figures |= best.figures(f"{name}.best_linear.{beta}", variances)
+    kept = way == "noisy" and beta == BITS["shown"][name][1]
+    return figures, {f"{name}.{key}": W for key, W in net.state_dict().items()} if kept else {}
 
 
 NOISY = {  # criteria, rate, and whether the decoder is linear
@@ -246,26 +305,30 @@ NOISY = {  # criteria, rate, and whether the decoder is linear
     "noisy_linear": (vae.vae_criteria, vae.gaussian_rate, True),
     "laplace_linear": (vae.laplace_criteria, vae.laplace_rate, True),
 }
+BILLS = [
+    (name, way, beta) for name in BITS["noisy"] for way in NOISY for beta in BITS["noisy"][name]
+]
 
 
-def noisy_net(way: str, x: torch.Tensor, beta: float, seed: int) -> vae.Vae:
-    """Return one of NOISY, trained on x (N, n) at the price β of a nat."""
+def noisy_net(way: str, x: torch.Tensor, beta: float, training: list, seed: int) -> vae.Vae:
+    """Return one of NOISY, trained on x (N, n) at the price β of a nat; training: minibatch, rate,
+    steps."""
+    batch, pace, steps = training
     criteria, _, linear = NOISY[way]
     n, m, hidden = x.shape[1], BITS["m"], BITS["hidden"]
     generator = np.random.default_rng([seed, 7])
     encoder = vae.network(n, hidden, 2 * m, generator)
     decoder = vae.affine(m, n, generator) if linear else vae.network(m, hidden, n, generator)
     net = vae.Vae(encoder, decoder, m)
-    vae.learn(
-        net, criteria, _unlabelled(x, seed), BITS["steps"], {"reconstruction": 1, "rate": beta}
-    )
+    weights = {"reconstruction": 1, "rate": beta}
+    vae.learn(net, criteria, _unlabelled(x, batch, seed), steps, weights, pace)
     return net
 
 
-def _unlabelled(x: torch.Tensor, seed: int) -> Iterator[vae.Batch]:
-    """Yield minibatches of x (N, n); their classes, all 0, count for nothing."""
+def _unlabelled(x: torch.Tensor, batch: int, seed: int) -> Iterator[vae.Batch]:
+    """Yield minibatches (batch, n) of x (N, n); their classes, all 0, count for nothing."""
     some = Labelled(x, torch.zeros(len(x)).long())
-    return vae.batches(some, some, BITS["batch"], BITS["m"], np.random.default_rng([seed, 8]))
+    return vae.batches(some, some, batch, BITS["m"], np.random.default_rng([seed, 8]))
 
 
 def trap_seed(seed: int) -> Outcome:
@@ -282,7 +345,24 @@ def trap_seed(seed: int) -> Outcome:
                 with torch.no_grad():
                     rest = (pictures - net.rebuild(pictures)).square().sum(1).mean() / 64
                 figures[f"trap.{name}.{kind}.{steps}"] = rest.item()
+        figures |= loudness(net, x, steps, seed)  # of the last, which is the VAE
     return figures, {}
+
+
+@torch.no_grad()
+def loudness(net: vae.Vae, x: torch.Tensor, steps: int, seed: int) -> dict[str, float]:
+    """Return how many units of a VAE say more than a tenth of a bit about x (B, 64), the bits of
+    all and of the others, and its distortion and bits against the line."""
+    mean, log_var = net.posterior(x)
+    bits = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).mean(0) / math.log(2)
+    draws = np.random.default_rng([seed, 11]).standard_normal(mean.shape)
+    noise = torch.from_numpy(draws).float()
+    variances = torch.linalg.eigvalsh(torch.cov(x.T)).clamp(min=1e-9)
+    bill = Bill(*vae.noisy_point(net, vae.gaussian_rate, x, noise))
+    return {
+        f"loud_units.{steps}": (bits > 0.1).sum().item(),
+        f"quiet_bits.{steps}": bits[bits <= 0.1].sum().item(),
+    } | bill.figures(f"trap.{steps}", variances)
 
 
 def trap_net(name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncoder:
@@ -298,7 +378,9 @@ def trap_net(name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncod
     net.hold()
     limit = {"plain": {}, "sparse": {"sparsity": 0.16}, "vae": {"rate": 0.2}}[name]
     criteria, _ = CRITERIA.get(name, CRITERIA["autoencoder"])
-    vae.learn(net, criteria, _unlabelled(x, seed), steps, {"reconstruction": 1} | limit)
+    vae.learn(
+        net, criteria, _unlabelled(x, BITS["batch"], seed), steps, {"reconstruction": 1} | limit
+    )
     return net
 
 
