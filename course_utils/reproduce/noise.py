@@ -175,10 +175,10 @@ BITS = {
     # "first" is how all of them were trained at first, which was too short for photographs.
     "trainings": {
         "first": [128, 2e-3, 3000],
-        "half": [512, 6e-3, 15_000],
-        "whole": [512, 6e-3, 30_000],
+        "half": [512, 4e-3, 15_000],
+        "whole": [512, 4e-3, 30_000],
     },
-    "linear": [512, 6e-3, 6000],
+    "linear": [512, 4e-3, 6000],
     "dictionary_steps": [600, 3000],
     "split": [1077, 360, 360],
     "patches": [20_000, 4_000],
