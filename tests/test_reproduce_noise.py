@@ -31,7 +31,11 @@ def small(monkeypatch):
         monkeypatch.setitem(noise.NOISE, key, value)
     monkeypatch.setattr(vae, "gaussian_bits", lambda variances, distortion: 1.0)
     short = {"first": [20, 1e-3, 2], "half": [20, 1e-3, 2], "whole": [20, 1e-3, 4]}
-    changes = {"trainings": short, "linear": [20, 1e-3, 2], "dictionary_steps": [1, 2]}
+    changes = {
+        "trainings": dict.fromkeys(noise.BITS["sparse"], short),
+        "linear": [20, 1e-3, 2],
+        "dictionary_steps": [1, 2],
+    }
     changes |= {"patches": [300, 60], "trap_steps": [2, 4], "cuts": [[], [0.5]]}
     for key, value in changes.items():
         monkeypatch.setitem(noise.BITS, key, value)
