@@ -169,6 +169,7 @@ def test_search_finds_a_word_without_a_server(chromium, site):
     assert not faults
 
 
+@pytest.mark.slow
 def test_on_a_telephone_only_tables_are_wider_than_the_page_and_scroll(chromium, site, script):
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()
