@@ -332,7 +332,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     strict = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
-    return sphinx_build([*strict, str(wanted.to / "source"), str(wanted.to / "html")])
+    doctrees = ["-d", str(wanted.to / "doctrees")]  # Sphinx's own notes: not to be published
+    code = sphinx_build([*strict, *doctrees, str(wanted.to / "source"), str(wanted.to / "html")])
+    if not code:
+        print(wanted.to / "html" / "index.html")
+    return code
 
 
 if __name__ == "__main__":
