@@ -379,9 +379,9 @@ def lab(arguments: "list[str]", env: "dict[str, str]") -> "list[str]":
     else:
         paths = [str(STUDENT_LAB), env.get("JUPYTER_CONFIG_PATH")]
         env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    wanted = [ROOT / argument for argument in arguments if len(arguments) == 1]
-    if not all(path.exists() or arguments[0].startswith("-") for path in wanted):
-        raise SystemExit(f"There is no {wanted[0]} to open.")
+    only = arguments[0] if len(arguments) == 1 else "-"  # of several one may be an option's value
+    if not only.startswith("-") and not (ROOT / only).exists():
+        raise SystemExit(f"There is no {ROOT / only} to open.")
     if all(argument.startswith("-") for argument in arguments):  # no folder or file of the user's
         arguments = ["--LabApp.default_url=" + START, *arguments]
     if os.name != "nt" and os.geteuid() == 0:

@@ -49,7 +49,7 @@ Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table of speeds, or of what is named; 2 if nothing is known by that name."""
+    """Print the table of speeds, or of what is named."""
     kinds = {"speeds": speeds, "million": million, "training": training}
     kinds |= {"mnist": mnist_epoch, "encoder": encoder, "local": local_layers}
     parser = argparse.ArgumentParser(

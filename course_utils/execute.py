@@ -63,12 +63,17 @@ def main(arguments: list[str]) -> int:
     return int(not went_well or not all(went_well))
 
 
+def chapters() -> list[Path]:
+    """Return the notebooks of the course, in order."""
+    return sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
 def notebook_named(text: str) -> Path:
     """Return the notebook or folder that a command line names: a path, or a chapter by its name."""
     for path in (Path(text), NOTEBOOKS / text, NOTEBOOKS / f"{text}.ipynb"):
         if path.exists():
             return path
-    names = ", ".join(sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb")))
+    names = ", ".join(path.stem for path in chapters())
     raise argparse.ArgumentTypeError(f"there is no notebook {text!r}; the chapters are {names}")
 
 

@@ -24,10 +24,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from pybtex.database import BibliographyData, parse_file
 from sphinx.cmd.build import main as sphinx_build
 
-from course_utils.execute import NOTEBOOKS, VIEW, code_cells
+from course_utils.execute import NOTEBOOKS, VIEW, chapters, code_cells
 from course_utils.nbval_plugin import IGNORE
 from course_utils.publish import assets, pictures
-from course_utils.publish.slides import DIRECTIVE, chapters
+from course_utils.publish.slides import DIRECTIVE
 
 ROOT = NOTEBOOKS.parent
 PAGES = NOTEBOOKS / "book"

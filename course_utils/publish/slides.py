@@ -24,7 +24,7 @@ from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import Browser, Error, sync_playwright
 from pygments.formatters import HtmlFormatter
 
-from course_utils.execute import NOTEBOOKS, notebook_named
+from course_utils.execute import chapters, notebook_named
 from course_utils.publish import assets
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -166,11 +166,6 @@ def printed(browser: Browser, made: Path) -> Path:
     page.pdf(path=made.with_suffix(".pdf"), prefer_css_page_size=True, print_background=True)
     page.close()
     return made.with_suffix(".pdf")
-
-
-def chapters() -> list[Path]:
-    """Return the notebooks of the course, in order."""
-    return sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
 def main(arguments: list[str] | None = None) -> int:
