@@ -22,7 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing is left out yet."""
+    """Nothing is left out yet; and no file is named in vain, of which workers would say nothing."""
+    for name in config.args:
+        if not (config.invocation_params.dir / name.partition("::")[0]).exists():
+            raise pytest.UsageError(f"file or directory not found: {name}")
     config.stash[LEFT_OUT] = 0
 
 

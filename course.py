@@ -6,6 +6,7 @@ own, such as environment.yml makes, is used as it is. Written so that old Python
 """
 
 import contextlib
+import difflib
 import hashlib
 import json
 import os
@@ -378,6 +379,9 @@ def lab(arguments: "list[str]", env: "dict[str, str]") -> "list[str]":
     else:
         paths = [str(STUDENT_LAB), env.get("JUPYTER_CONFIG_PATH")]
         env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    only = arguments[0] if len(arguments) == 1 else "-"  # of several one may be an option's value
+    if not only.startswith("-") and not (ROOT / only).exists():
+        raise SystemExit(f"There is no {ROOT / only} to open.")
     if all(argument.startswith("-") for argument in arguments):  # no folder or file of the user's
         arguments = ["--LabApp.default_url=" + START, *arguments]
     if os.name != "nt" and os.geteuid() == 0:
@@ -409,8 +413,14 @@ def main(arguments: "list[str]") -> int:
         )
         return 0
     if task not in TASKS:
-        print(f"There is no task {task!r}; the tasks are {', '.join(TASKS)}.", file=sys.stderr)
+        near = difflib.get_close_matches(task, TASKS, 1)
+        meant = f"did you mean {near[0]}?" if near else f"the tasks are {', '.join(TASKS)}."
+        print(f"There is no task {task!r}; {meant}", file=sys.stderr)
         return 2
+    if {"-h", "--help"}.intersection(arguments[1:]) and not (STAMP.is_file() or serves()):
+        print(f"{task}: {TASKS[task][0]}.\nIt says more once the course is installed, which the")
+        print("first task does: python3 course.py doctor, for example.")
+        return 0
     try:
         check_folder()
         env = environment()

@@ -12,6 +12,7 @@ encoder beside inference. `bench local` sets chapter 5's tiles beside its readab
 and the bare arithmetic, and tells how a training step grows with the image.
 """
 
+import argparse
 import os
 import platform
 import sys
@@ -48,14 +49,15 @@ Solver = Callable[[Tensor, float], Tensor]  # inputs and tolerance -> codes
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table of speeds, or of what is named; 2 if nothing is known by that name."""
-    kinds = {"": speeds, "million": million, "training": training}
+    """Print the table of speeds, or of what is named."""
+    kinds = {"speeds": speeds, "million": million, "training": training}
     kinds |= {"mnist": mnist_epoch, "encoder": encoder, "local": local_layers}
-    kind = " ".join(arguments)
-    if kind not in kinds:
-        known = " | ".join(filter(None, kinds))
-        print(f"usage: python3 course.py bench [{known}], not {kind}")
-        return 2
+    parser = argparse.ArgumentParser(
+        prog="course.py bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("kind", nargs="?", default="speeds", choices=kinds, metavar="|".join(kinds))
+    kind = parser.parse_args(arguments).kind
+    print(f"measuring {kind}: this takes minutes", file=sys.stderr, flush=True)
     return kinds[kind]()
 
 

@@ -518,4 +518,6 @@ def main(checks=CHECKS) -> int:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="replace")  # consoles that lack a letter of a path
+    if sys.argv[1:]:
+        sys.exit("usage: course.py doctor, without anything behind it")
     sys.exit(main())

@@ -6,6 +6,7 @@ reported with its cell and left as it was. What chapters mark with `#| export` i
 `course_utils/built/`.
 """
 
+import argparse
 import ast
 import asyncio
 import contextlib
@@ -46,17 +47,34 @@ ELSEWHERE = (
 )
 
 
-def main(paths: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Execute the notebooks named, or all of the course; 1 if one failed, 2 from a package."""
+    parser = argparse.ArgumentParser(prog="course.py execute", description=__doc__)
+    parser.add_argument("notebooks", nargs="*", type=notebook_named, metavar="NOTEBOOK")
+    asked = parser.parse_args(arguments)
     if not NOTEBOOKS.is_dir():
         print(ELSEWHERE, file=sys.stderr)
         return 2
-    found = [Path(path) for path in paths] or sorted(NOTEBOOKS.rglob("*.ipynb"))
+    found = asked.notebooks or sorted(NOTEBOOKS.rglob("*.ipynb"))
     notebooks = [path for path in found if ".ipynb_checkpoints" not in path.parts]
     if not notebooks:
         print(f"There is no notebook under {NOTEBOOKS}: name those to execute.", file=sys.stderr)
     went_well = [told(path) for path in notebooks]
     return int(not went_well or not all(went_well))
+
+
+def chapters() -> list[Path]:
+    """Return the notebooks of the course, in order."""
+    return sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+def notebook_named(text: str) -> Path:
+    """Return the notebook or folder that a command line names: a path, or a chapter by its name."""
+    for path in (Path(text), NOTEBOOKS / text, NOTEBOOKS / f"{text}.ipynb"):
+        if path.exists():
+            return path
+    names = ", ".join(path.stem for path in chapters())
+    raise argparse.ArgumentTypeError(f"there is no notebook {text!r}; the chapters are {names}")
 
 
 def told(path: Path) -> bool:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from course_utils.execute import ELSEWHERE, NOTEBOOKS
+from course_utils.execute import ELSEWHERE, NOTEBOOKS, notebook_named
 
 CORNERS = ["best-2", "best-1", "default-1", "default-2", "avx2-1", "avx2-2"]
 # One notebook after the other, whatever the settings of the tests say: each has all threads.
@@ -23,9 +23,11 @@ OPTIONS += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"]
 
 def main(arguments: list[str]) -> int:
     """Run the corners asked for and print a table; 1 if a notebook failed, 2 from a package."""
-    parser = argparse.ArgumentParser(prog="course_utils.matrix", description=__doc__)
+    parser = argparse.ArgumentParser(prog="course.py matrix", description=__doc__)
     parser.add_argument("--corner", action="append", choices=CORNERS, help="default: all")
-    parser.add_argument("notebooks", nargs="*", type=Path, default=[NOTEBOOKS], metavar="NOTEBOOK")
+    parser.add_argument(
+        "notebooks", nargs="*", type=notebook_named, default=[NOTEBOOKS], metavar="NOTEBOOK"
+    )
     asked = parser.parse_args(arguments)
     if not NOTEBOOKS.is_dir():
         print(ELSEWHERE, file=sys.stderr)

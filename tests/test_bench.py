@@ -92,5 +92,7 @@ def test_local_has_every_operation_three_ways_and_how_a_step_grows(capsys):
 
 
 def test_an_unknown_kind_is_told_what_there_is(capsys):
-    assert bench.main(["nosuch"]) == 2
-    assert "million | training | mnist | encoder | local" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        bench.main(["nosuch"])
+    assert stopped.value.code == 2
+    assert "million, training, mnist, encoder, local" in capsys.readouterr().err.replace("'", "")

@@ -143,9 +143,17 @@ def test_without_argument_or_with_help_each_task_has_its_line(folder, module):
 def test_an_unknown_task_is_one_sentence_and_exit_2(folder):
     code, out, err = course(folder, "tset")
     assert (code, out) == (2, "")
-    assert "'tset'" in err
-    assert "test" in err
-    assert len(err.splitlines()) == 1
+    assert err.splitlines() == ["There is no task 'tset'; did you mean test?"]
+    code, out, err = course(folder, "nothing-of-the-kind")
+    assert (code, out) == (2, "")
+    assert "the tasks are lab, test, doctor," in err
+
+
+def test_help_on_a_task_installs_nothing(folder, module):
+    code, out, err = course(folder, "bench", "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"bench: {module.TASKS['bench'][0]}.")
+    assert not (folder / ".venv").exists()
 
 
 def test_every_task_is_a_module_that_is_there(module):
@@ -751,6 +759,13 @@ def test_lab_is_a_students_unless_a_lecturer_asks(folder, lab):
     assert "--lecturer" not in said
     assert said.endswith("--port=9")
     assert paths == "None 1"
+
+
+def test_lab_refuses_what_is_not_there(folder):
+    course(folder, "doctor")
+    code, _, err = course(folder, "lab", "my_cuorse")
+    assert code == 1
+    assert err == f"There is no {folder / 'my_cuorse'} to open.\n"
 
 
 def test_lab_opens_a_folder_of_the_readers_own(folder, lab):

@@ -275,13 +275,21 @@ def test_the_command_prints_a_line_per_need_and_its_exit_code_agrees():
 
 def test_the_doctor_speaks_where_nothing_is_installed():
     """With neither site-packages nor the user's: it names what is missing and exits 1."""
-    command = [sys.executable, "-I", "-S", "-c", "import runpy, sys; sys.path.append(sys.argv[1]);"]
-    command[-1] += "runpy.run_module('course_utils.doctor', run_name='__main__')"
     folder = str(Path(doctor.__file__).parents[1])
-    done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
+    code = f"import runpy, sys; sys.path.append({folder!r});"
+    code += "runpy.run_module('course_utils.doctor', run_name='__main__')"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert "BROKEN packages" in done.stdout.splitlines()[-1]
     assert "No module named 'packaging'" in done.stdout.splitlines()[-1]
+
+
+def test_the_doctor_takes_nothing_behind_its_name():
+    command = [sys.executable, "-m", "course_utils.doctor", "nosuch"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "usage: course.py doctor, without anything behind it\n"
 
 
 def test_a_python_of_the_system_gets_an_environment_from_course_py(checkout, monkeypatch):

@@ -128,11 +128,25 @@ def test_an_error_inside_a_widget_and_a_dead_kernel_are_errors(tmp_path):
 def test_a_file_that_is_no_notebook_is_told_in_one_line(tmp_path, capsys):
     path = tmp_path / "notes.ipynb"
     path.write_text("some notes", encoding="utf-8")
-    assert execute.main([str(path), str(tmp_path / "missing.ipynb")]) == 1
-    said = capsys.readouterr().out
-    assert "notes.ipynb is not a notebook" in said
-    assert "missing.ipynb" in said
+    assert execute.main([str(path)]) == 1
+    assert "notes.ipynb is not a notebook" in capsys.readouterr().out
     assert path.read_text(encoding="utf-8") == "some notes"
+
+
+def test_a_notebook_is_named_by_its_path_or_its_chapter_and_nothing_runs_if_one_is_not_there(
+    tmp_path, capsys
+):
+    path = tmp_path / "notes.ipynb"
+    path.write_text("some notes", encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        execute.main([str(path), "10_nosuch"])
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "there is no notebook '10_nosuch'; the chapters are 00_start_here, 01_ista" in err
+    assert execute.notebook_named(str(path)) == path
+    for name in ("01_ista", "01_ista.ipynb", "homework/hw1_coordinate_descent"):
+        assert execute.notebook_named(name).is_file()
 
 
 def test_no_notebooks_at_all_is_an_error(tmp_path, monkeypatch, capsys):

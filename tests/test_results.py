@@ -135,7 +135,9 @@ def test_a_number_that_is_missing_is_one_sentence_and_the_page_stays(
 def test_the_command_writes_page_and_picture_and_takes_nothing_else(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(results, "PAGE", tmp_path / "results.md")
     monkeypatch.setattr(results, "PICTURE", tmp_path / "images" / "results.svg")
-    assert results.main(["all"]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        results.main(["all"])
+    assert stopped.value.code == 2
     assert "usage" in capsys.readouterr().err
     assert results.main([]) == 0
     assert results.PAGE.read_text("utf-8") == WRITTEN

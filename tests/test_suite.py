@@ -76,6 +76,13 @@ def test_all_is_all_and_long_files_come_first_and_each_stays_whole(project):
     assert files == sorted(files, key=order.index)
 
 
+@pytest.mark.slow
+def test_a_file_that_is_not_there_is_named(project):
+    assert "file or directory not found: tests/test_nothing.py" in run(
+        project, "-n", "2", "tests/test_nothing.py"
+    )
+
+
 @pytest.fixture
 def ours(pytestconfig):
     """The module of settings, as pytest has loaded it."""

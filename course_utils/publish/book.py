@@ -24,10 +24,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from pybtex.database import BibliographyData, parse_file
 from sphinx.cmd.build import main as sphinx_build
 
-from course_utils.execute import NOTEBOOKS, VIEW, code_cells
+from course_utils.execute import NOTEBOOKS, VIEW, chapters, code_cells
 from course_utils.nbval_plugin import IGNORE
 from course_utils.publish import assets, pictures
-from course_utils.publish.slides import DIRECTIVE, chapters
+from course_utils.publish.slides import DIRECTIVE
 
 ROOT = NOTEBOOKS.parent
 PAGES = NOTEBOOKS / "book"
@@ -332,7 +332,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     strict = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
-    return sphinx_build([*strict, str(wanted.to / "source"), str(wanted.to / "html")])
+    doctrees = ["-d", str(wanted.to / "doctrees")]  # Sphinx's own notes: not to be published
+    code = sphinx_build([*strict, *doctrees, str(wanted.to / "source"), str(wanted.to / "html")])
+    if not code:
+        print(wanted.to / "html" / "index.html")
+    return code
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from nbformat.v4 import new_code_cell
 
 from course_utils import execute
 from course_utils.publish import assets
-from course_utils.publish.slides import chapters
 
 FORM = "https://github.com/YOU/COURSE"
 ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)(?::\d+)?(?P<path>(?:/[\w.~+-]+)+)/?", re.ASCII)
@@ -89,7 +88,7 @@ def made(address: str) -> dict[str, str]:
     """Return the texts of all files, by name: copies of the chapters, and what Binder needs."""
     texts = {
         path.name: nbformat.writes(with_install(nbformat.read(path, as_version=4), address)) + "\n"
-        for path in chapters()
+        for path in execute.chapters()
     }
     texts["requirements.txt"] = REQUIREMENTS.format(wanted=f"git+{address}")
     texts["runtime.txt"] = "python-3.11\n"

@@ -3,6 +3,7 @@
 results.toml beside this file says what stands on the page; our numbers come from data/results.
 """
 
+import argparse
 import json
 import sys
 import tomllib
@@ -238,9 +239,7 @@ def picture(folder: Path) -> bytes:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write page and picture; 0, or 2 and a sentence if a number is missing."""
-    if arguments:
-        print("usage: python3 course.py results", file=sys.stderr)
-        return 2
+    argparse.ArgumentParser(prog="course.py results", description=__doc__).parse_args(arguments)
     try:
         made = {PAGE: page(STORED).encode(), PICTURE: picture(STORED)}
     except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import Browser, Error, sync_playwright
 from pygments.formatters import HtmlFormatter
 
-from course_utils.execute import NOTEBOOKS
+from course_utils.execute import chapters, notebook_named
 from course_utils.publish import assets
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -168,20 +168,17 @@ def printed(browser: Browser, made: Path) -> Path:
     return made.with_suffix(".pdf")
 
 
-def chapters() -> list[Path]:
-    """Return the notebooks of the course, in order."""
-    return sorted(NOTEBOOKS.glob("*.ipynb"))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 and a sentence if something is missing."""
     parser = argparse.ArgumentParser(prog="course.py slides", description=__doc__)
-    parser.add_argument("notebooks", nargs="*", type=Path, help="which; all of the course if none")
+    parser.add_argument(
+        "chapters", nargs="*", type=notebook_named, help="01_ista, say; all of the course if none"
+    )
     parser.add_argument("--to", type=Path, default=assets.BUILD / "slides", metavar="FOLDER")
     parser.add_argument("--pdf", action="store_true", help="print each deck, too")
     wanted = parser.parse_args(arguments)
     try:
-        made = write(wanted.notebooks or chapters(), wanted.to.resolve())
+        made = write(wanted.chapters or chapters(), wanted.to.resolve())
         if wanted.pdf:
             with chromium() as browser:
                 for path in made:

@@ -109,7 +109,7 @@ RUNS = {
 
 def main(arguments: list[str]) -> int:
     """Run what the command line asks for; 0 when its seeds are stored; 2, and why, if not."""
-    parser = argparse.ArgumentParser(prog="python -m course_utils.reproduce", description=__doc__)
+    parser = argparse.ArgumentParser(prog="course.py reproduce", description=__doc__)
     parser.add_argument("name", choices=RUNS, help="which full-size run")
     parser.add_argument("--seeds", type=int, help="at most so many seeds, counted from 0")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster")

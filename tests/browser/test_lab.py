@@ -31,6 +31,7 @@ SLIDER = "plots.sliders("
 CHAPTERS = {path.stem: path for path in slides.chapters()}
 SLIDING = [name for name, path in CHAPTERS.items() if SLIDER in path.read_text("utf-8")]
 WHOLE = ("00_start_here", "03_drsae")
+QUICK = ("00_start_here", "06_noise_or_sparsity")  # what runs by default; 6's slider needs little
 AT_ONCE = 3  # chapters that run: while one is opened, two keep two cores busy
 MOVES = 30  # of each slider
 SETTLING = 6000  # milliseconds in which JupyterLab lays out a long chapter that was just opened
@@ -184,7 +185,7 @@ def texts(outputs: list) -> list[str]:
     return [str(dict(kinds(outputs))), *said]
 
 
-@pytest.mark.parametrize("name", slow_but(WHOLE, CHAPTERS))
+@pytest.mark.parametrize("name", slow_but(QUICK, CHAPTERS))
 def test_a_chapter_runs_in_jupyterlab_as_it_is_stored(ran, name):
     cells, faults = ran[name]
     stored = [cell for cell in chapter(name).cells if cell.cell_type == "code"]
@@ -221,7 +222,7 @@ def moved(page):
     return delays, idle
 
 
-@pytest.mark.parametrize("name", slow_but(WHOLE, SLIDING))
+@pytest.mark.parametrize("name", slow_but(QUICK, SLIDING))
 @pytest.mark.usefixtures("ran")
 def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property):
     """As for a reader who comes back to a chapter: its kernel runs, nothing else does."""

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from marks import slow_but
 
+from course_utils.execute import NOTEBOOKS
 from course_utils.publish import assets, slides
 
 from .chromium import listen, look, needs_npm, seen
@@ -146,7 +147,7 @@ def test_every_page_of_the_book_loads_alone_and_can_be_read_by_all(chromium, sit
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DECKS)
 def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, site, name):
-    stored = slides.NOTEBOOKS / f"{name}.ipynb"
+    stored = NOTEBOOKS / f"{name}.ipynb"
     page, _ = shown(chromium, site / f"{name}.html")
     outputs = [o for cell in nbformat.read(stored, 4).cells for o in cell.get("outputs", [])]
     alts = [o.metadata["image/png"]["alt"] for o in outputs if "image/png" in o.get("data", {})]
@@ -169,6 +170,7 @@ def test_search_finds_a_word_without_a_server(chromium, site):
     assert not faults
 
 
+@pytest.mark.slow
 def test_on_a_telephone_only_tables_are_wider_than_the_page_and_scroll(chromium, site, script):
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()
