@@ -285,6 +285,35 @@ def few_labels_seed(seed: int) -> Outcome:
     return figures, {}
 
 
+# What of the gain with few labels is the pools' own? Rivals: L1 at four prices; the units of the
+# pooled encoder, not pooled; and the same units in pools whose members are drawn at random.
+RIVALS = MNIST | {"lmbd_l1": [0.5, 1.0, 2.0, 4.0], "few": 100}
+
+
+def rivals_seed(seed: int) -> Outcome:
+    """Compare pooled features of MNIST and their rivals with few labels of each digit."""
+    s, rng = RIVALS, np.random.default_rng([seed, 4])
+    train, test = data.mnist()
+    fit_on, choose_on = data.split(train, s["split"], rng)
+    x, pools = mnist_windows(fit_on.x, rng, s), mnist_pools(s)
+    g = mnist_encoder(x, pools, rng, s)
+    at_random = pools[:, torch.from_numpy(rng.permutation(len(pools.T)))]
+    features = {
+        "pooled": lambda x: groups.pool_norms(g(x), pools),
+        "random_pools": lambda x: groups.pool_norms(g(x), at_random),
+        "units": lambda x: g(x).abs(),
+    }
+    for lmbd in s["lmbd_l1"]:
+        by_l1 = mnist_encoder(x, torch.eye(len(pools.T)), rng, s | {"lmbd": lmbd})
+        features[f"l1_{lmbd}"] = lambda x, of=by_l1: of(x).abs()
+    figures, fit_few = {}, data.first_of_each(fit_on, s["few"])
+    for name, of in features.items():
+        of = at_all_places(of, s)
+        parts = [coded(of, part) for part in (fit_few, choose_on, test)]
+        figures |= best_svm(*parts, s["C_few"], f"{name}.{s['few']}")
+    return figures, {}
+
+
 LIVE = {"notebook": "04_group_sparsity.ipynb"}
 
 
