@@ -284,7 +284,7 @@ EQUAL = LOCAL | {
     "inner": 8,
     "shuffle": 12,
     # at the price of a lone unit L1 hardly codes; at this one it rebuilds as much as the map does
-    "lmbd_l1": 2.0,
+    "lmbd_l1": 3.25,
 }
 EQUALS = ("local", *CONTROLS, "shared", "turned", "l1_cheaper", "shared_l1", "shared_l1_cheaper")
 

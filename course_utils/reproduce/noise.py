@@ -173,7 +173,7 @@ BITS = {
     "batch": 128,
     # [batch, rate, steps]. From "half" to "whole" bits over the line's change by 1 % or less;
     # "first" is how all of them were trained at first, which was too short for photographs. There
-    # are few digits: trained for 30,000 steps the VAE knows them by heart, and does worse on others.
+    # are few digits: after 30,000 steps the VAE knows them by heart, and does worse on others.
     "trainings": {
         "digits": {
             "first": [128, 2e-3, 3000],
