@@ -119,13 +119,18 @@ def test_each_control_takes_away_one_cause():
     x = next(x)
     assert x.shape == (4, 225)
     assert abs(x.std() - 1) < 0.1
-    assert local.WITHOUT.keys() == local.CONTROLS.keys()
+    assert (
+        local.CONTROLS.keys() <= local.WITHOUT.keys() <= local.CONTROLS.keys() | set(local.EQUALS)
+    )
 
 
 @pytest.mark.parametrize("name", local.EQUALS)
 def test_runs_of_equal_length_have_their_measures(name):
     figures, weights = local.equal_seed(name, 0)
-    assert weights == {}
+    looks = {f"theta_{name}", f"selectivity_{name}"}
+    assert set(weights) == looks | ({f"filters_{name}"} if name.startswith("shared") else set())
+    units = local.sheet_of(local.EQUAL).units
+    assert all(len(weights[key]) == units for key in looks)
     assert figures == local.equal_seed(name, 0)[0]
     assert all(math.isfinite(value) for value in figures.values())
     assert 0 <= figures[f"near_axes.{name}"] <= 1

@@ -291,7 +291,8 @@ EQUALS = ("local", *CONTROLS, "shared", "turned", "l1_cheaper", "shared_l1", "sh
 
 def equal_seed(name: str, seed: int) -> Outcome:
     """Learn one of EQUALS; return the measures of its map, how many of its units prefer horizontal
-    or vertical, and its energies on the photographs held out."""
+    or vertical, and its energies on the photographs held out; and, to look at, orientations, and
+    the filters of one place where they are the same at all."""
     s, rng = EQUAL, np.random.default_rng([seed, 7, EQUALS.index(name)])
     images, held_out = photographs(s)
     if name == "turned":
@@ -308,7 +309,10 @@ def equal_seed(name: str, seed: int) -> Outcome:
     figures |= {f"ratio_in_pools.{name}": ratio, f"near_axes.{name}": near.float().mean().item()}
     x = data.patches(list(held_out.values()), s["image"], 100, rng)
     figures |= energies(x, Wd, g, pools, lmbd, name)
-    return figures, {name: local.at_places(Wd, sheet)[:, 0, :, 0].flatten(1)} if shared else {}
+    seen = looks(Wd, s, name)
+    if shared:
+        seen[f"filters_{name}"] = local.at_places(Wd, sheet)[:, 0, :, 0].flatten(1)
+    return figures, seen
 
 
 def turned_images(s: dict) -> Images:
