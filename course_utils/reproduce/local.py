@@ -336,18 +336,9 @@ LIVE = {"notebook": "05_local_filters.ipynb"}
 def live_seed(seed: int) -> Outcome:
     """Run the cells of chapter 5 with other random numbers; return what its claims are about."""
 
-    def map_of(names: dict) -> dict[str, float]:
-        figures = {f"z.{name}": z for name, z in names["z_score"].items()}
-        figures |= {f"ratio.{name}": ratio for name, ratio in names["ratio"].items()}
-        return figures | {f"selectivity.{name}": value for name, value in names["has"].items()}
-
     def nulls_of(names: dict) -> dict[str, float]:
         figures = {f"pinwheels.{name}": count for name, count in names["count"].items()}
         return figures | {f"density.{name}": value for name, value in names["density"].items()}
-
-    def bias_of(names: dict) -> dict[str, float]:
-        figures = {f"near_axes.{name}": share for name, share in names["shares"].items()}
-        return figures | {"near_axes.power": names["in_photographs"]}
 
     def eye_of(names: dict) -> dict[str, float]:
         pairs = (("eye_rest", "rest"), ("eye_units", "units"), ("eye_energy", "E_eye"))
@@ -357,10 +348,17 @@ def live_seed(seed: int) -> Outcome:
 
     wanted = {
         "null-claims": nulls_of,
-        "controls-claims": map_of,
+        "controls-measure": lambda names: {
+            "z": names["z_score"],
+            "ratio": names["ratio"],
+            "selectivity": names["has"],
+        },
         "place-claims": lambda names: {"net": names["net"], "tangle": names["tangle"]},
         "data-claims": lambda names: {f"left.{name}": E for name, E in names["left"].items()},
-        "bias-claims": bias_of,
+        "bias-claims": lambda names: {
+            "near_axes.map": names["on_axes"],
+            "near_axes.power": names["in_photographs"],
+        },
         "guess-claims": lambda names: (
             {"off": names["off"]}
             | {f"saved.{name}": share for name, share in names["saved"].items()}
