@@ -144,7 +144,7 @@ def test_bits_have_a_figure_for_each_way_and_price_and_weights_to_show(name):
     for way, beta in [(way, beta) for at, way, beta in noise.BILLS if at == name]:
         more, of_net = noise.noisy_seed(name, way, beta, 0)
         figures, weights = figures | more, weights | of_net
-    prices = {"sparse": noise.BITS["sparse"][name], "contrast": noise.BITS["sparse"][name]}
+    prices = dict.fromkeys(("sparse", "sparse_told", "contrast_null"), noise.BITS["sparse"][name])
     prices |= dict.fromkeys([*noise.NOISY, "best_linear"], noise.BITS["noisy"][name])
     wanted = {f"{name}.{way}.{price}" for way, these in prices.items() for price in these}
     wanted |= {f"{name}.sparse.{price}.first" for price in noise.BITS["sparse"][name]}
@@ -152,7 +152,7 @@ def test_bits_have_a_figure_for_each_way_and_price_and_weights_to_show(name):
     wanted |= {f"{name}.noisy.{b}.{at}" for b in noise.BITS["noisy"][name] for at in lengths}
     kinds = ("bits", "distortion", "over_line")
     assert set(figures) == {f"{kind}.{key}" for kind in kinds for key in wanted}
-    assert all(value > 0 for key, value in figures.items() if "contrast" not in key)
+    assert all(value > 0 for key, value in figures.items() if "contrast_null" not in key)
     assert {f"{name}.{key}" for key in ("Wd", "on", "value", "centre")} <= set(weights)
     net = noise.noisy_net("noisy", torch.rand(300, 64), 0.3, [20, 1e-3, 2], 0)
     assert {f"{name}.{key}" for key in net.state_dict()} <= set(weights)
@@ -167,6 +167,21 @@ def test_the_null_of_contrast_takes_the_parting_that_is_best_where_it_was_fitted
     monkeypatch.setitem(noise.BITS, "cuts", [[]])
     assert both.bits < noise.contrast_bill(x, x, 40.0).bits - 1
     assert both.distortion == 40.0
+
+
+def test_tables_that_are_told_the_contrast_save_what_it_tells(monkeypatch):
+    """Every other input is strong, and only there are units on, each in half of the cases."""
+    rng = np.random.default_rng(0)
+    x = torch.ones(4000, 2)
+    z = torch.from_numpy(rng.integers(2, size=(4000, 8)).astype(np.float32))
+    x[::2], z[1::2] = 10, 0
+    monkeypatch.setitem(noise.BITS, "cuts", [[], [0.5], [0.25, 0.5, 0.75]])
+    told = noise.told_bits((x[:2000], z[:2000]), (x[2000:], z[2000:]), 1.0)
+    assert told == pytest.approx(1 + 8 / 2, abs=0.05)  # the class; half of the time, eight coins
+    monkeypatch.setitem(noise.BITS, "cuts", [[]])
+    untold = noise.told_bits((x[:2000], z[:2000]), (x[2000:], z[2000:]), 1.0)
+    quarter = -(0.25 * np.log2(0.25) + 0.75 * np.log2(0.75))
+    assert untold == pytest.approx(8 * quarter, abs=0.05)
 
 
 def test_held_out_photographs_are_held_out(monkeypatch):

@@ -200,16 +200,17 @@ def pinwheels() -> Drawn:
 
 
 def bits() -> Drawn:
-    """Bits of two codes over those of a Gaussian code of equal distortion, against distortion."""
+    """Bits of three codes over those of a Gaussian code of equal distortion, against distortion."""
     held, said = data.results("noise_bits"), {}
 
     def median_of(figure: str, name: str, way: str) -> list[float]:
-        keys = [f"{figure}.{name}.{way}.{price}" for price in held["settings"][way][name]]
+        prices = held["settings"]["noisy" if way == "noisy" else "sparse"][name]
+        keys = [f"{figure}.{name}.{way}.{price}" for price in prices]
         return [median(held["figures"][key]["values"]) for key in keys]
 
     def plot(*axes: Axes) -> str:
         for ax, name, title in zip(axes, ("digits", "patches"), ("digits", "photos"), strict=True):
-            for way, colour in (("noisy", SKY), ("sparse", ORANGE)):
+            for way, colour in (("noisy", SKY), ("sparse", ORANGE), ("contrast_null", FAINT)):
                 over = median_of("over_line", name, way)
                 ax.plot(median_of("distortion", name, way), over, "o-", color=colour)
                 said[name, way] = f"{min(over):.2f} to {max(over):.2f}"
@@ -220,7 +221,8 @@ def bits() -> Drawn:
         return (
             "Bits of a code over those of a Gaussian code as exact: of digits with noise"
             f" {said['digits', 'noisy']}, sparse {said['digits', 'sparse']}; of photographs with"
-            f" noise {said['patches', 'noisy']}, sparse {said['patches', 'sparse']}."
+            f" noise {said['patches', 'noisy']}, sparse {said['patches', 'sparse']}, by contrast"
+            f" alone {said['patches', 'contrast_null']}."
         )
 
     return plotted(plot, 2)

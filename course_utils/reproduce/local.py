@@ -347,6 +347,10 @@ def live_seed(seed: int) -> Outcome:
         }
 
     wanted = {
+        "blobs-claims": lambda names: {
+            "blobs": names["blobs"].float().mean(),
+            "use_of_blobs": names["use"][names["blobs"]].mean(),
+        },
         "null-claims": nulls_of,
         "controls-measure": lambda names: {
             "z": names["z_score"],

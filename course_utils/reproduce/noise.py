@@ -1,7 +1,7 @@
 """Chapter 6 at full size: noise or sparsity with few labels; bits against distortion."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -268,13 +268,43 @@ def sparse_seed(name: str, seed: int) -> Outcome:
             suffix = "" if steps == max(BITS["dictionary_steps"]) else ".first"
             figures |= bill.figures(f"{name}.sparse.{price}{suffix}", variances)
         null = contrast_bill(x_fit, x, bill.distortion)
-        figures |= null.figures(f"{name}.contrast.{price}", variances)
+        figures |= null.figures(f"{name}.contrast_null.{price}", variances)
+        seen, measured = (x_fit[: len(z_fit)], z_fit), (x, z)
+        told = Bill(told_bits(seen, measured, 2 * price), bill.distortion)
+        figures |= told.figures(f"{name}.sparse_told.{price}", variances)
         if price == BITS["shown"][name][0]:
             weights[f"{name}.Wd"] = Wd
             weights[f"{name}.on"], weights[f"{name}.value"] = vae.code_tables(
                 vae.rounded(z_fit, 2 * price)
             )
     return figures, weights
+
+
+Seen = Sequence[torch.Tensor]  # inputs (N, n) and their codes (N, m)
+
+
+def told_bits(seen: Seen, measured: Seen, step: float) -> float:
+    """Return the mean bits of measured codes, rounded to multiples of step, where each class of
+    contrast has tables of its own, made of the codes that were seen, and the class is sent first.
+    The classes are those that serve best if one half of what was seen writes down the other."""
+    half = len(seen[0]) // 2
+    first, second = [part[:half] for part in seen], [part[half:] for part in seen]
+    best = min(BITS["cuts"], key=partial(class_bits, first, second, step))
+    return class_bits(seen, measured, step, best)
+
+
+def class_bits(seen: Seen, measured: Seen, step: float, cuts: list[float]) -> float:
+    """Return the bits of told_bits for classes that are parted at the quantiles cuts."""
+    (x_fit, z_fit), (x, z) = seen, measured
+    q_fit, q = vae.rounded(z_fit, step), vae.rounded(z, step)
+    squares = x_fit.square().sum(1)
+    edges = squares.quantile(torch.tensor(cuts)) if cuts else squares[:0]
+    which, its = torch.bucketize(squares, edges), torch.bucketize(x.square().sum(1), edges)
+    share = which.bincount(minlength=len(cuts) + 1) / len(which)
+    bits = -share.log2()[its]
+    for k in its.unique():
+        bits[its == k] += vae.table_bits(q[its == k], vae.code_tables(q_fit[which == k]))
+    return bits.mean().item()
 
 
 def contrast_bill(x_fit: torch.Tensor, x: torch.Tensor, distortion: float) -> Bill:
