@@ -6,9 +6,8 @@ import re
 import pytest
 import torch
 
-from course_utils import bench
 from course_utils.built.local import Sheet
-from course_utils.reproduce import drsae
+from course_utils.reproduce import bench, drsae
 
 NUMBER = re.compile(r"(?<![\w.²])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])|\bnan\b")
 

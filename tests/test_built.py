@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from making import notebook_of
 
-from course_utils.execute import export
+from course_utils.tools.execute import export
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "course_utils"

@@ -72,7 +72,7 @@ def folder(tmp_path):
     """A checkout with nothing but course.py, what it reads, and a doctor that exits with 7."""
     home = tmp_path / "a course"
     for path, text in {
-        home / "course_utils/doctor.py": DOCTOR,
+        home / "course_utils/tools/doctor.py": DOCTOR,
         tmp_path / "tools/pip/__init__.py": "",
         tmp_path / "tools/pip/__main__.py": PIP,
         tmp_path / "tools/venv/__init__.py": "",

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import pytest
 
-from course_utils import doctor
+from course_utils.tools import doctor
 
 ROOT = Path(doctor.__file__).parents[1]
 PACKAGES = Path(sysconfig.get_path("purelib"))

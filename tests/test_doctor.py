@@ -14,7 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils import data, doctor
+from course_utils import data
+from course_utils.tools import doctor
 
 SECONDS = 10
 
@@ -260,7 +261,7 @@ def test_verdict_lists_only_what_is_broken(capsys):
 
 
 def test_the_command_prints_a_line_per_need_and_its_exit_code_agrees():
-    command = [sys.executable, "-m", "course_utils.doctor"]
+    command = [sys.executable, "-m", "course_utils.tools.doctor"]
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         command, capture_output=True, encoding="utf-8", env=environment, check=False
@@ -277,7 +278,7 @@ def test_the_doctor_speaks_where_nothing_is_installed():
     """With neither site-packages nor the user's: it names what is missing and exits 1."""
     folder = str(Path(doctor.__file__).parents[1])
     code = f"import runpy, sys; sys.path.append({folder!r});"
-    code += "runpy.run_module('course_utils.doctor', run_name='__main__')"
+    code += "runpy.run_module('course_utils.tools.doctor', run_name='__main__')"
     command = [sys.executable, "-I", "-S", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
@@ -286,7 +287,7 @@ def test_the_doctor_speaks_where_nothing_is_installed():
 
 
 def test_the_doctor_takes_nothing_behind_its_name():
-    command = [sys.executable, "-m", "course_utils.doctor", "nosuch"]
+    command = [sys.executable, "-m", "course_utils.tools.doctor", "nosuch"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "usage: course.py doctor, without anything behind it\n"

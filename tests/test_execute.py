@@ -13,8 +13,8 @@ import zmq.asyncio
 from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
-from course_utils import execute
-from course_utils.nbval_plugin import IGNORE, settled
+from course_utils.tools import execute
+from course_utils.tools.nbval_plugin import IGNORE, settled
 
 SECONDS = 10
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils import live
+from course_utils.reproduce import live
 
 CELLS = {
     "imports": "import numpy as np\nfrom course_utils import plots\n"

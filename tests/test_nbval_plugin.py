@@ -12,9 +12,9 @@ import pytest
 from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
-from course_utils import execute, matrix
-from course_utils.execute import VIEW
-from course_utils.nbval_plugin import Tolerant
+from course_utils.tools import execute, matrix
+from course_utils.tools.execute import VIEW
+from course_utils.tools.nbval_plugin import Tolerant
 
 SECONDS = 15
 
@@ -115,7 +115,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ElementTree.
 
 
 def nbval(
-    folder: Path, *arguments: object, plugin: tuple = ("-p", "course_utils.nbval_plugin")
+    folder: Path, *arguments: object, plugin: tuple = ("-p", "course_utils.tools.nbval_plugin")
 ) -> subprocess.CompletedProcess:
     """Run pytest over notebooks in another process, with warnings raised."""
     options = ["-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=30"]
@@ -208,7 +208,7 @@ def test_the_plugin_is_idle_without_nbval(tmp_path, make_notebook):
     nbformat.write(make_notebook("1 / 0"), tmp_path / "bad.ipynb")
     (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "course_utils.nbval_plugin", "-p", "no:nbval"],
+        [sys.executable, "-m", "pytest", "-p", "course_utils.tools.nbval_plugin", "-p", "no:nbval"],
         check=False,
         cwd=tmp_path,
         capture_output=True,
@@ -219,7 +219,7 @@ def test_the_plugin_is_idle_without_nbval(tmp_path, make_notebook):
 
 
 def test_another_version_of_nbval_is_refused_in_one_sentence(pytestconfig, monkeypatch):
-    from course_utils import nbval_plugin
+    from course_utils.tools import nbval_plugin
 
     monkeypatch.setattr(nbval_plugin, "nbval_version", "0.12.0")
     with pytest.raises(pytest.UsageError, match=r"nbval 0\.11\.0, and 0\.12\.0 is installed"):

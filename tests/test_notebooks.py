@@ -20,8 +20,8 @@ from making import notebook_of
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from course_utils.execute import HEADER, code_cells, code_hash, is_from_this_code, states
-from course_utils.nbval_plugin import IGNORE
+from course_utils.tools.execute import HEADER, code_cells, code_hash, is_from_this_code, states
+from course_utils.tools.nbval_plugin import IGNORE
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [

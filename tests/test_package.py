@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 
-from course_utils.student import MANIFEST
+from course_utils.tools.student import MANIFEST
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -155,7 +155,7 @@ for module in pkgutil.walk_packages(course_utils.__path__, "course_utils.", lamb
 told["student"] = tried("student", "mine")
 for task in ("execute", "matrix", "grading.release"):
     told[task] = tried(task)
-from course_utils import doctor
+from course_utils.tools import doctor
 told["doctor"] = [check().what for check in (doctor.check_course, doctor.check_results)]
 print(json.dumps(told))
 """
@@ -190,7 +190,7 @@ def told(outside) -> dict:
 @pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux, or WSL 2")
 def test_every_module_of_the_wheel_but_the_plugin_imports_without_the_extras(told, outside):
     assert Path(told["file"]).is_relative_to(outside.parent / "site"), "the wheel, not this folder"
-    assert told["failed"] == {"course_utils.nbval_plugin": "pytest"}
+    assert told["failed"] == {"course_utils.tools.nbval_plugin": "pytest"}
 
 
 def test_a_student_gets_the_chapters_from_the_wheel_and_the_doctor_finds_it(told, outside):

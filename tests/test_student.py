@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_utils import student
 from course_utils.data import shared
+from course_utils.tools import student
 
 CHAPTER = "01_ista.ipynb"
 
@@ -474,7 +474,7 @@ def test_on_random_walks_every_byte_of_the_student_is_still_somewhere(tmp_path, 
 
 
 def test_the_command_copies_the_real_course_and_says_how_to_start(mine):
-    command = [sys.executable, "-m", "course_utils.student", str(mine)]
+    command = [sys.executable, "-m", "course_utils.tools.student", str(mine)]
     names = sorted(path.name for path in shared("notebooks").glob("*.ipynb"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if names else 2), done.stderr  # 2: the course is still empty

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.execute import write
 from course_utils.grading.collect import Submission
 from course_utils.grading.release import quiet, settings
+from course_utils.tools.files import write
 
 
 class Record(NamedTuple):

@@ -29,10 +29,10 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torch import Tensor
 from traitlets.config import Config
 
-from course_utils.execute import attentive
 from course_utils.grading.collect import DEFINED, UnreadableError, answers, mark
 from course_utils.grading.inside import pack, unpack
 from course_utils.grading.sandbox import MB, NAME, UNFENCED, Specs
+from course_utils.tools.execute import attentive
 
 CALL = "__import__('course_utils.grading.inside', fromlist=['']).answer({}, {!r})"
 SHOWN = 10_000  # characters of an output that are kept

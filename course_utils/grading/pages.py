@@ -15,9 +15,9 @@ import nbformat
 from jinja2 import Environment, PackageLoader
 from nbformat import NotebookNode
 
-from course_utils.execute import write
 from course_utils.grading.collect import mark
 from course_utils.grading.gradebook import Grade, Record
+from course_utils.tools.files import write
 
 TITLE = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
 KINDS = {"check": "the check you could see", "hidden": "hidden tests on fresh data"}

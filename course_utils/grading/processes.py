@@ -12,8 +12,8 @@ from itertools import islice
 from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
 
-from course_utils import cluster
 from course_utils.grading.judge import Job, Verdict, judge
+from course_utils.tools import cluster
 
 TRIES = 3  # for a submission whose process is killed
 SPARE = 120  # seconds beyond a submission's own limit, for the start and the end of its process

@@ -19,8 +19,8 @@ from nbformat.v4 import new_markdown_cell
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from course_utils.execute import NOTEBOOKS, write
 from course_utils.grading.collect import mark
+from course_utils.tools.files import NOTEBOOKS, ending, write
 
 HOMEWORK = NOTEBOOKS / "homework"
 DEFAULT = Path("build") / "homework"
@@ -152,17 +152,13 @@ def master(course: Path, homework: str) -> NotebookNode:
     return notebook
 
 
+@ending(OSError, RuntimeError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one sentence about what went wrong."""
     parser = argparse.ArgumentParser(prog="course.py homework", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT, metavar="FOLDER")
     course = parser.parse_args(arguments).folder
-    try:
-        lines = renew(course)
-    except (OSError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(*lines or ["nothing new"], sep="\n")
+    print(*renew(course) or ["nothing new"], sep="\n")
     print(f"Give students what is in {course / 'release'}; source/ holds the solutions.")
     return 0
 

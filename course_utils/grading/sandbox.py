@@ -26,6 +26,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Integer, Unicode
 
+from course_utils.tools.files import PACKAGE, RESULTS
+
 NAME = "course-sandbox"
 UNFENCED = "course-unfenced"
 MB = 1_000_000
@@ -77,11 +79,9 @@ def visible() -> list[Path]:
     Of an editable install it is the package alone, not the repository around it, whose
     homework holds the solutions.
     """
-    package = Path(__file__).resolve().parents[1]
-    results = package.parent / "data" / "results"
     places = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent}
     places |= {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib", "stdlib")}
-    places |= {package, results}
+    places |= {PACKAGE, RESULTS}
     found = {place.resolve() for place in places if place.is_dir()} | {Path(sys.prefix)}
     return sorted(p for p in found if not p.is_relative_to("/usr"))
 

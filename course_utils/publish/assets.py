@@ -4,8 +4,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from course_utils.tools.files import BUILD
+
 HERE = Path(__file__).parent
-BUILD = HERE.parents[1] / "build"
 MODULES = BUILD / "npm" / "node_modules"
 # What of each package a page needs.
 PARTS = {

@@ -24,12 +24,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from pybtex.database import BibliographyData, parse_file
 from sphinx.cmd.build import main as sphinx_build
 
-from course_utils.execute import NOTEBOOKS, VIEW, chapters, code_cells
-from course_utils.nbval_plugin import IGNORE
 from course_utils.publish import assets, pictures
 from course_utils.publish.slides import DIRECTIVE
+from course_utils.tools.execute import VIEW, code_cells
+from course_utils.tools.files import BUILD, NOTEBOOKS, RESULTS, ROOT, chapters, ending
+from course_utils.tools.nbval_plugin import IGNORE
 
-ROOT = NOTEBOOKS.parent
 PAGES = NOTEBOOKS / "book"
 PACK = "lecturers"  # a folder in it
 SITE = Path(__file__).parent / "site"
@@ -228,7 +228,7 @@ def every_run(runs: list[dict]) -> str:
 def results(folder: Path) -> None:
     """Add to the page of results a page for each stored run."""
     (folder / "runs").mkdir()
-    stored = sorted((ROOT / "data" / "results").glob("*.json"))
+    stored = sorted(RESULTS.glob("*.json"))
     runs = [json.loads(path.read_text("utf-8")) for path in stored]
     for held in runs:
         (folder / "runs" / f"{held['name']}.md").write_text(run_page(held), "utf-8")
@@ -313,24 +313,21 @@ def lay_out(folder: Path) -> None:
     api(folder / "api")
 
 
+@ending(OSError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0; 2 and a sentence if something is missing; else Sphinx's own code."""
     parser = argparse.ArgumentParser(prog="course.py book", description=__doc__)
-    parser.add_argument("--to", type=Path, default=assets.BUILD / "book", metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=BUILD / "book", metavar="FOLDER")
     parser.add_argument("--pictures", action="store_true", help="first draw those of the door anew")
     parser.add_argument("--lecturer", action="store_true", help="add the pack with exam questions")
     wanted = parser.parse_args(arguments)
     if wanted.pictures:
         pictures.draw(pictures.IMAGES)
-    try:
-        # html, too, or pages that are no more would be published
-        clear(wanted.to / "source", wanted.to / "html")
-        lay_out(wanted.to / "source")
-        if wanted.lecturer:
-            add_pack(wanted.to / "source")
-    except OSError as error:
-        print(error, file=sys.stderr)
-        return 2
+    # html, too, or pages that are no more would be published
+    clear(wanted.to / "source", wanted.to / "html")
+    lay_out(wanted.to / "source")
+    if wanted.lecturer:
+        add_pack(wanted.to / "source")
     strict = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
     doctrees = ["-d", str(wanted.to / "doctrees")]  # Sphinx's own notes: not to be published
     code = sphinx_build([*strict, *doctrees, str(wanted.to / "source"), str(wanted.to / "html")])

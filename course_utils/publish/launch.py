@@ -15,8 +15,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from course_utils import execute
-from course_utils.publish import assets
+from course_utils.tools.files import BUILD, chapters, ending
+from course_utils.tools.files import write as put
 
 FORM = "https://github.com/YOU/COURSE"
 ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)(?::\d+)?(?P<path>(?:/[\w.~+-]+)+)/?", re.ASCII)
@@ -88,7 +88,7 @@ def made(address: str) -> dict[str, str]:
     """Return the texts of all files, by name: copies of the chapters, and what Binder needs."""
     texts = {
         path.name: nbformat.writes(with_install(nbformat.read(path, as_version=4), address)) + "\n"
-        for path in execute.chapters()
+        for path in chapters()
     }
     texts["requirements.txt"] = REQUIREMENTS.format(wanted=f"git+{address}")
     texts["runtime.txt"] = "python-3.11\n"
@@ -110,23 +110,20 @@ def write(texts: dict[str, str], folder: Path) -> None:
             f"{folder} holds a {foreign[0]} that this did not write: name another --to."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    execute.write(ledger, "\n".join(sorted(ours)) + "\n")  # first: a stopped run is known as ours
+    put(ledger, "\n".join(sorted(ours)) + "\n")  # first: a stopped run is known as ours
     for name, text in texts.items():
-        execute.write(folder / name, text)
+        put(folder / name, text)
 
 
+@ending(OSError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 and a sentence if the address is none or work would be lost."""
     parser = argparse.ArgumentParser(prog="course.py launch", description=__doc__)
     parser.add_argument("address", help=f"of your repository, {FORM}")
-    parser.add_argument("--to", type=Path, default=assets.BUILD / "launch", metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=BUILD / "launch", metavar="FOLDER")
     wanted = parser.parse_args(arguments)
-    try:
-        texts = made(repository(wanted.address))
-        write(texts, wanted.to)
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    texts = made(repository(wanted.address))
+    write(texts, wanted.to)
     print(f"{len(texts) - 2} chapters and two files for Binder: {wanted.to}")
     return 0
 

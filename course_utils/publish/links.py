@@ -22,9 +22,8 @@ import requests
 from urllib3.exceptions import NameResolutionError
 
 from course_utils.data import MNIST_MIRRORS, MNIST_SHA256
-from course_utils.execute import NOTEBOOKS
+from course_utils.tools.files import ROOT, ending
 
-ROOT = NOTEBOOKS.parent
 TEXTS = ("*.md", ".github/**/*.md", "data/**/*.md", "course_utils/**/*.md", "notebooks/**/*.md")
 TEXTS += ("notebooks/**/*.bib",)
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -153,15 +152,12 @@ def ask_all(wanted: list[str]) -> dict[str, Answer]:
     return dict(zip(ordered, known, strict=True))
 
 
+@ending(OSError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, 1 if a link leads nowhere, 2 and a sentence without a network."""
     argparse.ArgumentParser(prog="course.py links", description=__doc__).parse_args(arguments)
     places = collected(ROOT)
-    try:
-        answers = ask_all(list(places))
-    except OSError as error:
-        print(error, file=sys.stderr)
-        return 2
+    answers = ask_all(list(places))
     for kind, what in TOLD.items():
         for address, answer in answers.items():
             if answer.kind == kind:

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw
 
 from course_utils import data
 from course_utils.built.local import pinwheels
-from course_utils.execute import NOTEBOOKS
 from course_utils.publish import maps, thumbnails
 from course_utils.publish.thumbnails import Drawn
+from course_utils.tools.files import NOTEBOOKS
 
 IMAGES = NOTEBOOKS / "book" / "images"
 ALTS = "pictures.json"

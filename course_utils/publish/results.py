@@ -21,11 +21,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from course_utils import plots
-from course_utils.execute import NOTEBOOKS
+from course_utils.tools.files import NOTEBOOKS, RESULTS, ending, write
 
 PAGE = NOTEBOOKS / "book" / "results.md"
 PICTURE = PAGE.parent / "images" / "results.svg"
-STORED = NOTEBOOKS.parent / "data" / "results"
 PLAN = Path(__file__).with_suffix(".toml")
 MIDDLES = {"median": median, "mean": mean}
 PUBLISHED = "published"  # heads only what the authors of a method printed themselves
@@ -237,17 +236,14 @@ def picture(folder: Path) -> bytes:
     return file.getvalue()
 
 
+@ending(OSError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Write page and picture; 0, or 2 and a sentence if a number is missing."""
     argparse.ArgumentParser(prog="course.py results", description=__doc__).parse_args(arguments)
-    try:
-        made = {PAGE: page(STORED).encode(), PICTURE: picture(STORED)}
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    made = {PAGE: page(RESULTS).encode(), PICTURE: picture(RESULTS)}
     for path, content in made.items():
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
+        write(path, content)
         print(path)
     return 0
 

@@ -24,8 +24,8 @@ from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import Browser, Error, sync_playwright
 from pygments.formatters import HtmlFormatter
 
-from course_utils.execute import chapters, notebook_named
 from course_utils.publish import assets
+from course_utils.tools.files import BUILD, chapters, ending, notebook_named
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
@@ -168,24 +168,21 @@ def printed(browser: Browser, made: Path) -> Path:
     return made.with_suffix(".pdf")
 
 
+@ending(OSError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 and a sentence if something is missing."""
     parser = argparse.ArgumentParser(prog="course.py slides", description=__doc__)
     parser.add_argument(
         "chapters", nargs="*", type=notebook_named, help="01_ista, say; all of the course if none"
     )
-    parser.add_argument("--to", type=Path, default=assets.BUILD / "slides", metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=BUILD / "slides", metavar="FOLDER")
     parser.add_argument("--pdf", action="store_true", help="print each deck, too")
     wanted = parser.parse_args(arguments)
-    try:
-        made = write(wanted.chapters or chapters(), wanted.to.resolve())
-        if wanted.pdf:
-            with chromium() as browser:
-                for path in made:
-                    print(printed(browser, path))
-    except OSError as error:
-        print(error, file=sys.stderr)
-        return 2
+    made = write(wanted.chapters or chapters(), wanted.to.resolve())
+    if wanted.pdf:
+        with chromium() as browser:
+            for path in made:
+                print(printed(browser, path))
     return 0
 
 

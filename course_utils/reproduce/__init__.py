@@ -5,10 +5,8 @@ stopped goes on where it was. The chapters read only what is stored.
 """
 
 import json
-import os
 import platform
 import subprocess
-import tempfile
 import time
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils import cluster
-from course_utils.cluster import Task
+from course_utils.tools import cluster
+from course_utils.tools.cluster import Task
+from course_utils.tools.files import replacing, write
 
 Outcome = tuple[dict[str, float], dict[str, Tensor]]  # figures and weights of one seed
 
@@ -94,7 +93,7 @@ def reproduce(
         header |= {"commit": _commit(), "date": date.today().isoformat()}
         header |= {"machine": measured.machine}
         text = json.dumps({**stored, **header}, indent=1, ensure_ascii=False) + "\n"
-        _replace(path, lambda file, text=text: file.write(text.encode()))
+        write(path, text)
     if failed:
         raise RuntimeError("\n".join([f"{name}: {len(failed)} seeds failed", *failed]))
     counts = {key: len(seeds) for key, seeds in stored["done"].items()}
@@ -147,19 +146,8 @@ def _add_weights(path: Path, weights: dict[str, Tensor]) -> None:
         with np.load(path) as held:
             arrays = dict(held)
     arrays |= {key: value.numpy(force=True).astype(np.float16) for key, value in weights.items()}
-    _replace(path, lambda file: np.savez_compressed(file, **arrays))
-
-
-def _replace(path: Path, write: Callable) -> None:
-    """Write a file beside path, then put it in path's place: never half a file."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _commit() -> str:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from course_utils import live
 from course_utils.built import drsae
 from course_utils.data import Labelled, first_of_each, mnist, shared, split
-from course_utils.reproduce import Outcome
+from course_utils.reproduce import Outcome, live
+from course_utils.tools.files import replacing
 from course_utils.training import fit, minibatches
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
@@ -282,9 +280,8 @@ def _load(path: Path, state: dict) -> tuple[int, list[float], dict[str, Tensor] 
 def _save(path: Path, state: dict, epoch: int, best: list[float], chosen: dict) -> None:
     """Keep everything that is needed to go on after this epoch; never half of it."""
     held = {key: part.state_dict() for key, part in state.items()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with replacing(path) as file:
         torch.save(held | {"epoch": epoch, "best": best, "chosen": chosen}, file)
-    os.replace(file.name, path)
 
 
 LIVE = {"notebook": "03_drsae.ipynb"}

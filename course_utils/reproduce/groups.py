@@ -10,10 +10,10 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from course_utils import data, live
+from course_utils import data
 from course_utils.built import groups, ista
 from course_utils.data import Labelled
-from course_utils.reproduce import Outcome
+from course_utils.reproduce import Outcome, live
 
 Features = Callable[[Tensor], Tensor]
 

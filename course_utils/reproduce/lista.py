@@ -6,9 +6,9 @@ from itertools import islice
 import numpy as np
 import torch
 
-from course_utils import live
 from course_utils.built import ista, lista
 from course_utils.data import gaussian_dictionary, patches, shared, weights, whitened_images
+from course_utils.reproduce import live
 from course_utils.training import minibatches
 
 LISTA = {

@@ -9,9 +9,9 @@ import torch
 from skimage.transform import rotate
 from torch import Tensor
 
-from course_utils import data, live
+from course_utils import data
 from course_utils.built import groups, ista, local
-from course_utils.reproduce import Outcome
+from course_utils.reproduce import Outcome, live
 from course_utils.reproduce.groups import window
 
 # Image, field and sheet are those on a slide of LeCun's (119 = 100 + 20 - 1); pools, price and

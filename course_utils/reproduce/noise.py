@@ -11,11 +11,10 @@ from torch.nn.functional import normalize
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from course_utils import live
 from course_utils.built import drsae, vae
 from course_utils.built.ista import learn_dictionary, sparse_codes
 from course_utils.data import Labelled, digits, patches, shared, split, whitened_images
-from course_utils.reproduce import Outcome
+from course_utils.reproduce import Outcome, live
 from course_utils.reproduce.drsae import mnist_parts, rates
 from course_utils.training import fit
 

@@ -19,9 +19,9 @@ from marks import slow_but
 from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 
-from course_utils.matrix import environment
-from course_utils.nbval_plugin import IGNORE, agree, kinds, settled
 from course_utils.publish import slides
+from course_utils.tools.matrix import environment
+from course_utils.tools.nbval_plugin import IGNORE, agree, kinds, settled
 
 from .chromium import listen
 from .needed import needed

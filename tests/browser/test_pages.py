@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from marks import slow_but
 
-from course_utils.execute import NOTEBOOKS
 from course_utils.publish import assets, slides
+from course_utils.tools.execute import NOTEBOOKS
 
 from .chromium import listen, look, needs_npm, seen
 

@@ -1,4 +1,4 @@
-"""Run notebooks and store their outputs: `python -m course_utils.execute [NOTEBOOK ...]`.
+"""Run notebooks and store their outputs: `python -m course_utils.tools.execute [NOTEBOOK ...]`.
 
 A fresh kernel runs each notebook from top to bottom. What is stored is made the same on every
 run, so that running an unchanged notebook again changes no byte of it. A notebook that raises is
@@ -9,7 +9,6 @@ reported with its cell and left as it was. What chapters mark with `#| export` i
 import argparse
 import ast
 import asyncio
-import contextlib
 import hashlib
 import itertools
 import json
@@ -32,7 +31,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+from course_utils.tools.files import ELSEWHERE, NOTEBOOKS, notebook_named, write
+
 HEADER = re.compile(r"(seconds to run: \*\*)(\d+)(\*\*)")
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -41,10 +41,6 @@ ALL = re.compile(r"^__all__ = (\[.*?\])", re.MULTILINE | re.DOTALL)
 T = TypeVar("T")
 CELL_LIMIT = 600  # seconds, for one cell
 CLOSE = 1.5  # a time within this factor of the declared one leaves it as it is
-ELSEWHERE = (
-    "This works in the course's own folder, a clone or its unpacked archive; the installed package"
-    " holds only what students get."
-)
 
 
 def main(arguments: list[str]) -> int:
@@ -61,20 +57,6 @@ def main(arguments: list[str]) -> int:
         print(f"There is no notebook under {NOTEBOOKS}: name those to execute.", file=sys.stderr)
     went_well = [told(path) for path in notebooks]
     return int(not went_well or not all(went_well))
-
-
-def chapters() -> list[Path]:
-    """Return the notebooks of the course, in order."""
-    return sorted(NOTEBOOKS.glob("*.ipynb"))
-
-
-def notebook_named(text: str) -> Path:
-    """Return the notebook or folder that a command line names: a path, or a chapter by its name."""
-    for path in (Path(text), NOTEBOOKS / text, NOTEBOOKS / f"{text}.ipynb"):
-        if path.exists():
-            return path
-    names = ", ".join(path.stem for path in chapters())
-    raise argparse.ArgumentTypeError(f"there is no notebook {text!r}; the chapters are {names}")
 
 
 def told(path: Path) -> bool:
@@ -180,7 +162,7 @@ def is_from_this_code(notebook: NotebookNode) -> bool:
 
 def normalised(notebook: NotebookNode) -> NotebookNode:
     """The notebook without what differs from run to run and from machine to machine."""
-    from course_utils.nbval_plugin import settled  # needs pytest, which graders may lack
+    from course_utils.tools.nbval_plugin import settled  # needs pytest, which graders may lack
 
     for cell in code_cells(notebook):
         cell.metadata.pop("execution", None)
@@ -229,7 +211,7 @@ def with_named_models(notebook: NotebookNode) -> NotebookNode:
 
 def keep_ignored(stored: NotebookNode, notebook: NotebookNode) -> None:
     """Put the stored outputs of cells that nbval ignores, such as times, back into place."""
-    from course_utils.nbval_plugin import IGNORE
+    from course_utils.tools.nbval_plugin import IGNORE
 
     kept = set()
     for old, new in zip(code_cells(stored), code_cells(notebook), strict=True):
@@ -272,17 +254,6 @@ def calibration() -> float:
         times.append(time.perf_counter() - start)
     torch.set_num_threads(threads)
     return statistics.median(times)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, with the same line ends on every system."""
-    draft = path.with_name(path.name + ".part")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(draft, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
 
 
 def export(path: Path, lib: Path) -> Path | None:

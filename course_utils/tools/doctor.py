@@ -1,4 +1,4 @@
-"""Is this machine ready for the course? ``python -m course_utils.doctor`` answers, need by need.
+"""Is this machine ready for the course? ``course.py doctor`` answers, need by need.
 
 Each line is ``ok``, ``note`` (worth knowing, the course runs) or ``BROKEN``, and names the culprit
 and the cure. In a notebook: ``findings = report()``, then ``print(verdict(findings))``.
@@ -138,8 +138,9 @@ def _mend(error: Exception) -> str:
 
 
 def _course_folder() -> Path:
-    """The folder that holds the package: a checkout, or site-packages."""
-    return Path(__file__).resolve().parents[1]
+    """The folder that holds the package: a checkout, or site-packages. (`files.ROOT` is the same;
+    but the doctor leans on no other module of the course.)"""
+    return Path(__file__).resolve().parents[2]
 
 
 def _pyproject(folder: Path) -> str:

@@ -1,5 +1,5 @@
-"""What nbval leaves out, as a pytest plugin: `-p course_utils.nbval_plugin`, which the course's
-pyproject.toml asks for, so that other projects of this environment keep nbval as it is.
+"""What nbval leaves out, as a pytest plugin: `-p course_utils.tools.nbval_plugin`. The course's own
+pyproject.toml asks for it, so that other projects of this environment keep nbval as it is.
 
 * numbers with a point or an exponent agree to a relative 1e-3; whole numbers and text agree exactly
 * `clear_output`, display updates and Output widgets show what JupyterLab shows

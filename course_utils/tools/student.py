@@ -1,4 +1,4 @@
-"""A student's own copy of the course, and its updates: ``python -m course_utils.student FOLDER``.
+"""A student's own copy of the course, and its updates: `course.py student FOLDER`.
 
 The first run copies the notebooks into FOLDER; each later run brings what is new in the course.
 Whatever the student wrote stays:
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from course_utils.data import shared
+from course_utils.tools.files import ROOT, write
 
 MANIFEST = ".course.json"
 
@@ -50,16 +51,6 @@ def _sources(content: bytes) -> str | None:
     return _sha(json.dumps(cells, sort_keys=True).encode())
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``, whole or not at all."""
-    temporary = path.with_name(f".course-{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _free(path: Path) -> Path:
     """``path``, or the first of "NAME 2", "NAME 3", … that is not taken."""
     number, free = 1, path
@@ -83,7 +74,7 @@ def _put_beside(path: Path, content: bytes) -> str:
     place = path.with_name(f"{path.stem} (update {_sha(content)[:8]}){path.suffix}")
     if not (place.is_file() and place.read_bytes() == content):
         place = _free(place)
-        _write(place, content)
+        write(place, content)
     return place.name
 
 
@@ -100,19 +91,19 @@ def _bring(path: Path, course: bytes, old: Delivered) -> tuple[Delivered, str]:
     """
     new = Delivered(_sha(course), _sources(course))
     if not os.path.lexists(path):
-        _write(path, course)
+        write(path, course)
         return new, f"came back: {path.name}" if old.whole else f"copied: {path.name}"
     mine = path.read_bytes()
     if _sha(mine) == new.whole:
         return new, ""
     if _sha(mine) == old.whole:
-        _write(path, course)
+        write(path, course)
         return new, f"updated: {path.name}"
     if new.whole == old.whole:  # the course has nothing new
         return old, ""
     if old.cells is not None and _sources(mine) == old.cells:
         place = _set_aside(path, _sha(mine))
-        _write(path, course)
+        write(path, course)
         return new, f"updated: {path.name} (the one you ran is now {place})"
     if new.whole == old.offered:
         return old, ""
@@ -178,13 +169,13 @@ def deliver(source: Path, folder: Path) -> list[str]:
         lines.append(line)
     if delivered != files:
         entries = {name: entry._asdict() for name, entry in delivered.items()}
-        _write(folder / MANIFEST, (json.dumps({"files": entries}, indent=1) + "\n").encode())
+        write(folder / MANIFEST, (json.dumps({"files": entries}, indent=1) + "\n").encode())
     return [line for line in lines if line]
 
 
 def _start_command(folder: str) -> str:
     """What to type, from anywhere, to open ``folder``: to course.py, where there is one."""
-    course = Path(__file__).resolve().parents[1] / "course.py"
+    course = ROOT / "course.py"
     python = "py" if os.name == "nt" else "python3"
     by_course, by_package = [python, str(course), "lab"], [sys.executable, "-m", "jupyterlab"]
     command = [*(by_course if course.is_file() else by_package), os.path.abspath(folder)]
@@ -199,7 +190,7 @@ def main(arguments: list[str] | None = None, source: Path | None = None) -> int:
         source: the course's notebooks, default those of the installed course.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m course_utils.student",
+        prog="python -m course_utils.tools.student",
         description="Make your own copy of the course's notebooks, or bring it up to date.",
     )
     parser.add_argument("folder", metavar="FOLDER", help="your folder, made if it is not there")

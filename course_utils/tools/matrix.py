@@ -1,4 +1,4 @@
-"""Verify notebooks as other machines would run them: `python -m course_utils.matrix`.
+"""Verify notebooks as other machines would run them: `python -m course_utils.tools.matrix`.
 
 Each corner runs `pytest --nbval` on the notebooks with its own instruction set (the machine's
 best, torch's default, AVX2) and number of threads; the stored outputs must hold in all of them.
@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from course_utils.execute import ELSEWHERE, NOTEBOOKS, notebook_named
+from course_utils.tools.files import ELSEWHERE, NOTEBOOKS, notebook_named
 
 CORNERS = ["best-2", "best-1", "default-1", "default-2", "avx2-1", "avx2-2"]
 # One notebook after the other, whatever the settings of the tests say: each has all threads.
-OPTIONS = ["-o", "addopts=", "-p", "course_utils.nbval_plugin", "--quiet"]
+OPTIONS = ["-o", "addopts=", "-p", "course_utils.tools.nbval_plugin", "--quiet"]
 OPTIONS += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"]
 
 

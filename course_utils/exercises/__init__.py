@@ -1,0 +1,69 @@
+"""Checks of the exercises in the chapters: each knows a right answer and the likely mistakes.
+
+A check prints one line. It compares the student's function with a right one on fresh random
+cases; where they differ, it says which known mistake gives the same numbers.
+"""
+
+from course_utils.exercises.drsae import (
+    check_bounded_columns,
+    check_learned_numbers,
+    check_missing_bound,
+)
+from course_utils.exercises.groups import (
+    check_block_shrink,
+    check_group_lambda_max,
+    check_norms_of_pools,
+    check_ring_pool,
+)
+from course_utils.exercises.ista import (
+    check_debias,
+    check_elastic_step,
+    check_kkt_violation_nonneg,
+    check_safe_to_drop,
+)
+from course_utils.exercises.lista import (
+    check_lista_forward,
+    check_support_step,
+    check_threshold_slope,
+)
+from course_utils.exercises.local import (
+    check_line_synthesis,
+    check_seen_by_unit,
+    check_tile_by_tile,
+    check_turns_round,
+    check_units_along,
+)
+from course_utils.exercises.vae import (
+    check_drawn_code,
+    check_evidence_at_test,
+    check_expected_error,
+    check_rate_of,
+    check_water_bits,
+)
+
+__all__ = [
+    "check_block_shrink",
+    "check_bounded_columns",
+    "check_debias",
+    "check_drawn_code",
+    "check_elastic_step",
+    "check_evidence_at_test",
+    "check_expected_error",
+    "check_group_lambda_max",
+    "check_kkt_violation_nonneg",
+    "check_learned_numbers",
+    "check_line_synthesis",
+    "check_lista_forward",
+    "check_missing_bound",
+    "check_norms_of_pools",
+    "check_rate_of",
+    "check_ring_pool",
+    "check_safe_to_drop",
+    "check_seen_by_unit",
+    "check_support_step",
+    "check_threshold_slope",
+    "check_tile_by_tile",
+    "check_turns_round",
+    "check_units_along",
+    "check_water_bits",
+]

@@ -1,0 +1,17 @@
+"""Random cases on which the checks compare answers."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def cases_of(seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return problems (x, z, Wd) of two sizes, in float64, with unit-norm filters."""
+    generator = np.random.default_rng(seed)
+    cases = []
+    for B, n, m in ((2, 8, 12), (5, 20, 30)):
+        x, z, Wd = (
+            torch.from_numpy(generator.standard_normal(s)) for s in ((B, n), (B, m), (n, m))
+        )
+        cases.append((x, z * (z.abs() > 1), Wd / Wd.norm(dim=0)))
+    return cases
