@@ -4,6 +4,7 @@ Also the rules of the house: who imports whom, and that an import does nothing e
 """
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "course_utils"
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BUILT = sorted(file for file in (PACKAGE / "built").glob("*.py") if file.name != "__init__.py")
-HELPERS = [PACKAGE / f"{name}.py" for name in ("data", "training", "plots", "checks")]
-ABOVE_BUILT = {"plots", "doctor", "student", "grading", "publish", "reproduce"}
+HELPERS = [file for file in PACKAGE.glob("*.py") if file.name != "__init__.py"]
 
 
 def exported(chapters: list[Path], folder: Path) -> dict[str, bytes]:
@@ -37,23 +37,6 @@ def exported(chapters: list[Path], folder: Path) -> dict[str, bytes]:
 def on_file(lib: Path) -> dict[str, bytes]:
     """The modules in a folder, by name, but for its `__init__.py`."""
     return {f.name: f.read_bytes() for f in lib.glob("*.py") if f.name != "__init__.py"}
-
-
-def imported(source: str) -> set[str]:
-    """The names that a module's imports, at any depth, take from `course_utils`.
-
-    >>> imported("from course_utils.built.ista import fista")
-    {'built'}
-    """
-    full = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            full |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            prefix = "course_utils." * bool(node.level) + (node.module or "")
-            full |= {f"{prefix}.{alias.name}".replace("..", ".") for alias in node.names}
-    parts = [name.split(".") for name in full]
-    return {part[1] for part in parts if part[0] == "course_utils" and len(part) > 1}
 
 
 def public_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
@@ -137,30 +120,45 @@ def test_a_missing_docstring_or_type_is_found(source):
     assert undocumented('def f(x: int, *y: int) -> int:\n    """Doc."""\n\ndef _g(x): ...') == []
 
 
-@pytest.mark.parametrize("module", BUILT, ids=lambda path: path.stem)
-def test_built_imports_nothing_above_it(module):
-    assert not imported(module.read_text(encoding="utf-8")) & ABOVE_BUILT
+def lint_imports(folder: Path) -> subprocess.CompletedProcess:
+    """Hold the package in a folder against the contract in its pyproject.toml."""
+    code = "from importlinter.cli import lint_imports_command as lint; lint()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"],
+        check=False,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "NO_COLOR": "1"},
+        capture_output=True,
+        encoding="utf-8",
+    )
 
 
-@pytest.mark.parametrize("module", HELPERS, ids=lambda path: path.stem)
-def test_helpers_know_nothing_of_what_is_built(module):
-    assert not imported(module.read_text(encoding="utf-8")) & {"built", *ABOVE_BUILT} - {"plots"}
+def test_the_three_floors_stand():
+    run = lint_imports(ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("room", "line"),
     [
-        "from course_utils.built.ista import fista",
-        "from course_utils.built import ista",
-        "from course_utils import built",
-        "import course_utils.built.ista as ista",
-        "from .built import ista",
-        "from . import built",
-        "def f():\n    from course_utils.built.ista import fista",
+        ("plots.py", "from course_utils.built import ista"),
+        ("training.py", "import course_utils.tools.files"),
+        ("built/vae.py", "from ..exercises.vae import check_rate_of"),
+        ("tools/student.py", "def f():\n    from course_utils.grading import release"),
+        ("publish/slides.py", "from course_utils.reproduce import live"),
+        ("stray.py", ""),
     ],
 )
-def test_each_way_to_import_is_seen(source):
-    assert imported(source) == {"built"}
+def test_an_import_against_the_rule_and_a_room_without_a_place_are_found(tmp_path, room, line):
+    shutil.copytree(
+        PACKAGE, tmp_path / "course_utils", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "course_utils" / room).open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    run = lint_imports(tmp_path)
+    assert run.returncode == 1
+    assert f"course_utils.{room.removesuffix('.py').replace('/', '.')}" in run.stdout
 
 
 def test_helpers_stay_small_together():

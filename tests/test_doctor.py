@@ -276,7 +276,7 @@ def test_the_command_prints_a_line_per_need_and_its_exit_code_agrees():
 
 def test_the_doctor_speaks_where_nothing_is_installed():
     """With neither site-packages nor the user's: it names what is missing and exits 1."""
-    folder = str(Path(doctor.__file__).parents[1])
+    folder = str(Path(doctor.__file__).parents[2])
     code = f"import runpy, sys; sys.path.append({folder!r});"
     code += "runpy.run_module('course_utils.tools.doctor', run_name='__main__')"
     command = [sys.executable, "-I", "-S", "-c", code]

@@ -131,20 +131,6 @@ def _no_answer(*_, **__):
     raise OSError("no answer")
 
 
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
-    path = tmp_path / "toy.json"
-    path.write_text("old", encoding="utf-8")
-
-    def breaks(file):
-        file.write(b"new, but")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        reproduce._replace(path, breaks)
-    assert path.read_text(encoding="utf-8") == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["toy.json"]
-
-
 @pytest.mark.parametrize("name", sorted(RUNS.keys() - {"local_own"}))
 def test_what_is_stored_has_one_value_per_seed_and_the_settings_of_the_code(name):
     held = results(name)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from course_utils.data import shared
-from course_utils.tools import student
+from course_utils.tools import files, student
 
 CHAPTER = "01_ista.ipynb"
 
@@ -315,13 +315,12 @@ def test_a_course_without_notebooks_is_refused(tmp_path, mine, capsys):
 def test_a_full_disk_leaves_no_half_written_file(course, mine, capsys, monkeypatch):
     student.deliver(course, mine)
     (course / CHAPTER).write_bytes(V2)
-    before, whole = contents(mine), Path.write_bytes
+    before = contents(mine)
 
-    def full(path, content):
-        whole(path, content[: len(content) // 2])
-        raise OSError(28, "No space left on device", str(path))
+    def full(place, target):
+        raise OSError(28, "No space left on device", str(target))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(files.os, "replace", full)
     assert student.main([str(mine)], course) == 2
     error = capsys.readouterr().err
     assert "No space left on device; free some space" in error
