@@ -13,11 +13,11 @@ import toy_run
 from course_utils import reproduce
 from course_utils.built import ista
 from course_utils.data import digits, results, weights
-from course_utils.reproduce import Part, lista
+from course_utils.reproduce import Part, lista, record
 from course_utils.reproduce.__main__ import RUNS, main
 
 
-def run(seed):
+def run(settings, seed):
     return {"error": seed + 0.5}, {"Wd": torch.full((2, 2), float(seed))}
 
 
@@ -34,16 +34,21 @@ def test_seeds_are_stored_in_order_with_the_weights_of_the_first(tmp_path):
 
 
 def test_a_stopped_run_goes_on_with_the_seed_that_is_missing(tmp_path):
-    def stops(seed):
+    def stops(settings, seed):
         if seed == 1:
             raise KeyboardInterrupt
-        return run(seed)
+        return run(settings, seed)
 
     with pytest.raises(KeyboardInterrupt):
         reproduce.reproduce("toy", {"all": Part(stops, 3)}, {"m": 2}, tmp_path)
     assert stored(tmp_path)["settings"]["seeds"] == [0]
     ran = []
-    again = Part(lambda s: ran.append(s) or run(s), 3)
+
+    def notes(settings, seed):
+        ran.append(seed)
+        return run(settings, seed)
+
+    again = Part(notes, 3)
     reproduce.reproduce("toy", {"all": again}, {"m": 2}, tmp_path)
     assert ran == [1, 2]
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
@@ -55,17 +60,68 @@ def test_other_settings_begin_anew(tmp_path):
     assert stored(tmp_path)["settings"] == {"m": 3, "seeds": [0]}
 
 
+def test_other_settings_that_are_stopped_before_their_first_seed_lose_nothing(tmp_path):
+    def stops(settings, seed):
+        raise KeyboardInterrupt
+
+    reproduce.reproduce("toy", {"all": Part(run, 2)}, {"m": 2}, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce("toy", {"all": Part(stops, 2)}, {"m": 3}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_seed_runs_with_the_settings_that_are_stored(tmp_path):
+    def shows(settings, seed):
+        return {"m": settings["m"]}, {}
+
+    reproduce.reproduce("toy", {"all": Part(shows, 1)}, {"m": 7}, tmp_path)
+    assert stored(tmp_path)["figures"]["m"]["values"] == [stored(tmp_path)["settings"]["m"]] == [7]
+
+
+def test_a_figure_that_a_seed_leaves_out_is_null_there_and_shifts_no_other(tmp_path):
+    def some(settings, seed):
+        return {"always": seed} | ({"odd": seed} if seed % 2 else {}), {}
+
+    reproduce.reproduce("toy", {"all": Part(some, 4)}, {}, tmp_path)
+    figures = stored(tmp_path)["figures"]
+    assert figures["always"]["values"] == [0, 1, 2, 3]
+    assert figures["odd"]["values"] == [None, 1, None, 3]
+    assert [s is None for s in figures["odd"]["seconds"]] == [True, False, True, False]
+
+
+def test_who_made_a_seed_is_never_rewritten(tmp_path, monkeypatch):
+    for seeds, commit in ((1, "aaaaaaa"), (2, "bbbbbbb")):
+        monkeypatch.setattr(record, "commit", lambda commit=commit: commit)
+        reproduce.reproduce("toy", {"all": Part(run, 2)}, {}, tmp_path, most=seeds)
+    made = stored(tmp_path)["made"]
+    assert [(one["seed"], one["commit"]) for one in made] == [(0, "aaaaaaa"), (1, "bbbbbbb")]
+    assert {"part", "seed", "commit", "code", "date", "machine"} == made[0].keys()
+
+
+def test_changes_that_no_commit_holds_are_not_stored_with_the_course(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("course_utils.reproduce.__main__.shared", lambda _: tmp_path / "course")
+    monkeypatch.setattr("course_utils.reproduce.__main__.commit", lambda: "abcdef0-dirty")
+    toy = {"toy": ({"all": Part(run, 1)}, {})}
+    monkeypatch.setattr("course_utils.reproduce.__main__.RUNS", toy)
+    assert main(["toy"]) == 2
+    assert "has changes that no commit holds" in capsys.readouterr().err
+    assert not (tmp_path / "course").exists()
+    assert main(["toy", "--to", str(tmp_path / "mine")]) == 0
+    assert (tmp_path / "mine" / "toy.json").is_file()
+
+
 def test_parts_have_seeds_of_their_own_and_share_a_file(tmp_path):
-    def other(seed):
+    def other(settings, seed):
         return {"share": seed + 10}, {"S": torch.ones(3)}
 
     parts = {"first": Part(run, 1), "second": Part(other, 2)}
     reproduce.reproduce("toy", parts, {}, tmp_path, most=1)
     reproduce.reproduce("toy", parts, {}, tmp_path)
     held = stored(tmp_path)
-    assert held["done"] == {"first": [0], "second": [0, 1]}
+    assert reproduce.done(held) == {"first": [0], "second": [0, 1]}
     assert held["settings"]["seeds"] == [0, 1]
-    assert held["figures"]["error"]["values"] == [0.5]
+    assert held["figures"]["error"]["values"] == [0.5, None]
     assert held["figures"]["share"]["values"] == [10, 11]
     assert set(np.load(tmp_path / "toy.npz")) == {"Wd", "S"}
 
@@ -74,10 +130,10 @@ def test_seeds_that_end_in_any_order_are_stored_in_theirs(tmp_path):
     def backwards(tasks):
         for name, task in reversed(list(tasks)):
             yield name, task()
-            assert stored(tmp_path)["done"]["all"][-1] == 2
+            assert reproduce.done(stored(tmp_path))["all"][-1] == 2
 
     reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, ran=backwards)
-    assert stored(tmp_path)["done"] == {"all": [0, 1, 2]}
+    assert reproduce.done(stored(tmp_path)) == {"all": [0, 1, 2]}
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
     assert np.load(tmp_path / "toy.npz")["Wd"].tolist() == [[0, 0], [0, 0]]
 
@@ -89,7 +145,7 @@ def test_on_a_cluster_a_seed_that_fails_is_named_and_costs_no_other(tmp_path):
 
     with pytest.raises(RuntimeError, match=r"1 seeds failed\nall, seed 1: ValueError.*too steep"):
         reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, ran=some)
-    assert stored(tmp_path)["done"] == {"all": [0, 2]}
+    assert reproduce.done(stored(tmp_path)) == {"all": [0, 2]}
     reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path)
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
 
@@ -105,7 +161,7 @@ def test_two_workers_of_dask_one_killed_run_every_seed_once(tmp_path, two_worker
     reproduce.reproduce("toy", parts, {}, tmp_path / "results", ran=ran)
     killer.join()
     held = stored(tmp_path / "results")
-    assert held["done"] == {"all": [0, 1, 2, 3, 4, 5]}
+    assert reproduce.done(held) == {"all": [0, 1, 2, 3, 4, 5]}
     assert held["figures"]["error"]["values"] == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
     begun = (tmp_path / "begun").read_text().split()
     assert len(begun) > 6, "the killed worker's seed begins anew"
@@ -122,6 +178,7 @@ def _kill_once(worker, stored):
 
 def test_a_cluster_that_does_not_answer_gets_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("course_utils.reproduce.__main__.shared", lambda _: tmp_path)
+    monkeypatch.setattr("course_utils.reproduce.__main__.commit", lambda: "abcdef0")
     monkeypatch.setattr("distributed.Client.__init__", _no_answer)
     assert main(["ista", "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert capsys.readouterr().err == "no answer\n"
@@ -136,10 +193,11 @@ def test_what_is_stored_has_one_value_per_seed_and_the_settings_of_the_code(name
     held = results(name)
     assert held["name"] == name
     assert {**held["settings"], "seeds": None} == {**RUNS[name][1], "seeds": None}
-    counts = [len(seeds) for seeds in held["done"].values()]
     for figure in held["figures"].values():
-        assert len(figure["values"]) == len(figure["seconds"]) in counts
-    assert held["done"] == {key: list(range(part.seeds)) for key, part in RUNS[name][0].items()}
+        assert len(figure["values"]) == len(figure["seconds"]) == len(held["settings"]["seeds"])
+    assert reproduce.done(held) == {
+        key: list(range(part.seeds)) for key, part in RUNS[name][0].items()
+    }
 
 
 def test_the_stored_filters_are_unit_columns_and_code_as_well_as_was_noted():
@@ -205,7 +263,7 @@ def small_benchmark(monkeypatch):
 
 
 def test_the_benchmark_has_every_row_at_every_noise_and_the_oracle_is_best(small_benchmark):
-    figures, _ = lista.lista_seed(0)
+    figures, _ = lista.lista_seed(lista.LISTA, 0)
     loops = {"ista", "fista", "lasso_limit", "oracle"}
     for noise in ("noiseless", "snr40", "snr20"):
         rows = {k.split(".")[2]: v for k, v in figures.items() if k.startswith(f"nmse_db.{noise}.")}
@@ -216,7 +274,7 @@ def test_the_benchmark_has_every_row_at_every_noise_and_the_oracle_is_best(small
 
 
 def test_the_benchmark_is_the_same_twice(small_benchmark):
-    first, second = (lista.lista_seed(1)[0] for _ in range(2))
+    first, second = (lista.lista_seed(lista.LISTA, 1)[0] for _ in range(2))
     assert first == pytest.approx(second, abs=1e-3)
 
 

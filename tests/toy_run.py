@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 
-def slow_seed(begun: str, seed: int) -> tuple[dict, dict]:
+def slow_seed(begun: str, settings: dict, seed: int) -> tuple[dict, dict]:
     """Note that a seed has begun, take a while, return a figure and weights."""
     with Path(begun).open("a") as file:
         file.write(f"{seed}\n")

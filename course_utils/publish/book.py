@@ -196,10 +196,12 @@ def numbered_sections() -> dict[int, set[int]]:
 
 def run_page(held: dict) -> str:
     """Return the page of a stored run: what made it, and each of its figures."""
-    machine = ", ".join(f"{k} {v}" for k, v in held["machine"].items())
     lines = [f"# {held['name']}", "", f"`{held['command']}`", ""]
-    lines += [f"Made {held['date']} by commit {held['commit']}, on {machine}. What the names mean"]
-    lines[-1] += " stands in the chapter and in the module of `course_utils/reproduce`."
+    lines += ["What the names mean stands in the chapter and in the module of"]
+    lines[-1] += " `course_utils/reproduce`. Who made what:"
+    lines += ["", "| seeds | date | commit | code | machine |", "|---|---|---|---|---|"]
+    for maker, seeds in makers(held).items():
+        lines.append(f"| {', '.join(seeds)} | {' | '.join(maker)} |")
     lines += ["", "| figure | median | lowest | highest | seeds |", "|---|---:|---:|---:|---:|"]
     for name, figure in held["figures"].items():
         values = [value for value in figure["values"] if value is not None]
@@ -207,6 +209,16 @@ def run_page(held: dict) -> str:
         shown = " | ".join(f"{v:.4g}" if values else v for v in spread)
         lines.append(f"| `{name}` | {shown} | {len(figure['values'])} |")
     return "\n".join(lines) + "\n"
+
+
+def makers(held: dict) -> dict[tuple[str, ...], list[str]]:
+    """Return which seeds of a stored run each commit, code and machine made, by date."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for one in held["made"]:
+        machine = ", ".join(f"{k} {v}" for k, v in one["machine"].items())
+        maker = one["date"], one["commit"], one["code"] or "unknown", machine
+        found.setdefault(maker, []).append(f"{one['part']} {one['seed']}")
+    return dict(sorted(found.items()))
 
 
 def every_run(runs: list[dict]) -> str:
@@ -220,7 +232,8 @@ def every_run(runs: list[dict]) -> str:
     lines += ["| run | seeds | figures | made |", "|---|---:|---:|---|"]
     for held in runs:
         counts = f"{len(held['settings']['seeds'])} | {len(held['figures'])}"
-        lines.append(f"| [{held['name']}](runs/{held['name']}.md) | {counts} | {held['date']} |")
+        last = max(one["date"] for one in held["made"])
+        lines.append(f"| [{held['name']}](runs/{held['name']}.md) | {counts} | {last} |")
     names = [f"runs/{held['name']}" for held in runs]
     return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *names, "```", ""])
 

@@ -5,20 +5,16 @@ stopped goes on where it was. The chapters read only what is stored.
 """
 
 import json
-import platform
-import subprocess
 import time
-from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from course_utils.reproduce import record
 from course_utils.tools import cluster
 from course_utils.tools.cluster import Task
 from course_utils.tools.files import replacing, write
@@ -27,19 +23,22 @@ Outcome = tuple[dict[str, float], dict[str, Tensor]]  # figures and weights of o
 
 
 class Part(NamedTuple):
-    """A function of the seed that returns figures and weights, and how many seeds it wants."""
+    """A function of settings and seed that returns figures and weights; how many seeds it wants;
+    and code that it runs beside its own: the source of a chapter's cells, and definitions."""
 
-    run: Callable[[int], Outcome]
+    run: Callable[[dict, int], Outcome]
     seeds: int
+    cells: str = ""
+    also: tuple[record.Definition, ...] = ()
 
 
 class Measured(NamedTuple):
-    """What came of one seed of a part, in how many seconds, on what machine."""
+    """What came of one seed of a part, in how many seconds, and who made it."""
 
     figures: dict[str, float]
     weights: dict[str, Tensor]
     seconds: float
-    machine: dict[str, str | int]
+    maker: dict
 
 
 Runner = Callable[[Iterator[Task]], Iterable[tuple[tuple[str, int], Measured | Exception]]]
@@ -72,64 +71,79 @@ def reproduce(
 ) -> None:
     """Run what folder/NAME.json does not hold yet, of all parts, seed 0 first; store each.
 
-    At most `most` seeds of each part, where `ran` runs them. Other settings than those stored begin
-    anew. The weights are those of seed 0. Seeds that fail are named when all others are stored:
-    RuntimeError.
+    At most `most` seeds of each part, where `ran` runs them. Settings other than those stored begin
+    anew; until their first seed is done, what is stored stands. The weights are those of seed 0.
+    Seeds that fail are named when all others are stored: RuntimeError.
     """
     path = folder / f"{name}.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if stored is None or {**stored["settings"], "seeds": None} != {**settings, "seeds": None}:
-        stored = {"settings": {**settings, "seeds": []}, "done": {}, "figures": {}}
-        path.with_suffix(".npz").unlink(missing_ok=True)
+    anew = stored is None or {**stored["settings"], "seeds": None} != {**settings, "seeds": None}
+    if anew:
+        stored = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
+        stored |= {"settings": {**settings, "seeds": []}, "made": [], "figures": {}}
     failed = []
-    for (key, seed), measured in ran(_missing(name, parts, stored["done"], most)):
+    for (key, seed), measured in ran(_missing(name, parts, settings, done(stored), most)):
         if isinstance(measured, Exception):
             failed.append(f"{key}, seed {seed}: {measured!r}")
             continue
         _note(stored, key, seed, measured)
+        if anew:
+            path.with_suffix(".npz").unlink(missing_ok=True)
+            anew = False
         if seed == 0 and measured.weights:
             _add_weights(path.with_suffix(".npz"), measured.weights)
-        header = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
-        header |= {"commit": _commit(), "date": date.today().isoformat()}
-        header |= {"machine": measured.machine}
-        text = json.dumps({**stored, **header}, indent=1, ensure_ascii=False) + "\n"
-        write(path, text)
+        write(path, json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
     if failed:
         raise RuntimeError("\n".join([f"{name}: {len(failed)} seeds failed", *failed]))
-    counts = {key: len(seeds) for key, seeds in stored["done"].items()}
+    counts = {key: len(seeds) for key, seeds in done(stored).items()}
     print(f"{name}: {counts} seeds are stored in {path.name}")
 
 
+def done(stored: dict) -> dict[str, list[int]]:
+    """Return which seeds of each part are stored."""
+    seeds: dict[str, list[int]] = {}
+    for one in stored["made"]:
+        seeds.setdefault(one["part"], []).append(one["seed"])
+    return seeds
+
+
 def _missing(
-    name: str, parts: dict[str, Part], done: dict[str, list[int]], most: int | None
+    name: str, parts: dict[str, Part], settings: dict, done: dict[str, list[int]], most: int | None
 ) -> Iterator[Task]:
     """Yield part and seed, and how to measure it, of all that is not done; seed 0 first."""
     counts = {key: min(part.seeds, most or part.seeds) for key, part in parts.items()}
     held = {key: list(seeds) for key, seeds in done.items()}
     for seed in range(max(counts.values())):
-        for key, (run, _) in parts.items():
+        for key, part in parts.items():
             if seed < counts[key] and seed not in held.get(key, []):
                 print(f"{name} {key}: seed {seed} of {counts[key]}", flush=True)
-                yield (key, seed), partial(_measured, run, seed)
+                yield (key, seed), partial(_measured, part, settings, seed)
 
 
-def _measured(run: Callable[[int], Outcome], seed: int) -> Measured:
-    """Run a seed where this is called; its figures, weights, seconds and machine."""
+def _measured(part: Part, settings: dict, seed: int) -> Measured:
+    """Run a seed where this is called; its figures, weights, seconds and maker."""
+    made = record.maker(record.code_of(part.run, part.cells, part.also))
     start = time.monotonic()
-    figures, weights = run(seed)
-    return Measured(figures, weights, round(time.monotonic() - start, 1), _machine())
+    figures, weights = part.run(settings, seed)
+    made["machine"] = record.machine()  # by now it is known whether a GPU was in use
+    return Measured(figures, weights, round(time.monotonic() - start, 1), made)
 
 
 def _note(stored: dict, key: str, seed: int, measured: Measured) -> None:
-    """Put the figures of one seed of a part in its place among those stored."""
-    seeds = stored["done"].setdefault(key, [])
-    place = bisect(seeds, seed)
-    seeds.insert(place, seed)
-    stored["settings"]["seeds"] = sorted(set().union(*stored["done"].values()))
-    for name, value in measured.figures.items():
-        figure = stored["figures"].setdefault(name, {"values": [], "seconds": []})
-        figure["values"].insert(place, _rounded(value))
-        figure["seconds"].insert(place, measured.seconds)
+    """Put one seed of a part among those stored: values in the order of the seeds, None where a
+    seed has no such figure."""
+    stored["made"].append({"part": key, "seed": seed, **measured.maker})
+    stored["made"].sort(key=lambda one: (one["part"], one["seed"]))
+    old, none = stored["settings"]["seeds"], (None, None)
+    new = stored["settings"]["seeds"] = sorted({*old, seed})
+    for name in dict.fromkeys([*stored["figures"], *measured.figures]):
+        blank = {"values": [None] * len(old), "seconds": [None] * len(old)}
+        figure = stored["figures"].setdefault(name, blank)
+        held = dict(zip(old, zip(figure["values"], figure["seconds"], strict=True), strict=True))
+        if name in measured.figures:
+            held[seed] = _rounded(measured.figures[name]), measured.seconds
+        pairs = [held.get(one, none) for one in new]
+        figure["values"], figure["seconds"] = (list(column) for column in zip(*pairs, strict=True))
 
 
 def _rounded(value: float) -> float | int | None:
@@ -148,22 +162,3 @@ def _add_weights(path: Path, weights: dict[str, Tensor]) -> None:
     arrays |= {key: value.numpy(force=True).astype(np.float16) for key, value in weights.items()}
     with replacing(path) as file:
         np.savez_compressed(file, **arrays)
-
-
-def _commit() -> str:
-    """Return the commit of the code that ran, or "unknown" outside a clone."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _machine() -> dict[str, str | int]:
-    return {
-        "cpu": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "torch": torch.__version__.split("+")[0],
-    }

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from functools import partial
+from pathlib import Path
 
 from course_utils.data import shared
 from course_utils.reproduce import (
@@ -13,19 +14,22 @@ from course_utils.reproduce import (
     here,
     ista,
     lista,
+    live,
     local,
     noise,
     on_cluster,
     reproduce,
 )
+from course_utils.reproduce.record import commit
+from course_utils.reproduce.stale import Stale, stale
 
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
     "ista": ({"all": Part(ista.ista_seed, 3)}, ista.ISTA),
-    "ista_live": ({"all": Part(ista.ista_live_seed, 10)}, ista.LIVE),
+    "ista_live": live.part(ista, "01_ista.ipynb"),
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
-    "lista_live": ({"all": Part(lista.lista_live_seed, 10)}, lista.LISTA_LIVE),
+    "lista_live": live.part(lista, "02_lista.ipynb"),
     "drsae": (
         {name: Part(partial(drsae.paper_seed, name), 5) for name in drsae.NETS},
         drsae.PAPER | {"nets": drsae.NETS},
@@ -36,9 +40,9 @@ RUNS = {
     ),
     "drsae_descent": (
         {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
-        drsae.PAPER | drsae.DESCENT,
+        drsae.PAPER | drsae.DESCENT | {"nets": drsae.NETS},
     ),
-    "drsae_live": ({"all": Part(drsae.live_seed, 10)}, drsae.LIVE),
+    "drsae_live": live.part(drsae, "03_drsae.ipynb"),
     "groups": (
         {
             "map": Part(groups.map_seed, 3),
@@ -47,13 +51,13 @@ RUNS = {
         },
         {"map": groups.MAP, "patches": groups.PATCHES, "mnist": groups.MNIST},
     ),
-    "groups_live": ({"all": Part(groups.live_seed, 10)}, groups.LIVE),
+    "groups_live": live.part(groups, "04_group_sparsity.ipynb"),
     "groups_sweep": (
-        {name: Part(partial(groups.sweep_seed, groups.SWEEP, name), 3) for name in groups.SWEEPS},
+        {name: Part(partial(groups.sweep_seed, name), 3) for name in groups.SWEEPS},
         groups.SWEEP | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES},
     ),
     "groups_longer": (
-        {name: Part(partial(groups.sweep_seed, groups.LONGER, name), 3) for name in groups.SWEEPS},
+        {name: Part(partial(groups.sweep_seed, name), 3) for name in groups.SWEEPS},
         groups.LONGER | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES},
     ),
     "groups_overlap": (
@@ -71,7 +75,7 @@ RUNS = {
         {name: Part(partial(local.equal_seed, name), 3) for name in local.EQUALS},
         local.EQUAL,
     ),
-    "local_live": ({"all": Part(local.live_seed, 10)}, local.LIVE),
+    "local_live": live.part(local, "05_local_filters.ipynb"),
     "noise": (
         {
             f"{model}.{labels}": Part(partial(noise.label_seed, model, labels), 5)
@@ -99,7 +103,7 @@ RUNS = {
         },
         noise.BITS,
     ),
-    "noise_live": ({"all": Part(noise.live_seed, 10)}, noise.LIVE),
+    "noise_live": live.part(noise, "06_noise_or_sparsity.ipynb"),
     # learns from the reader's photographs, so there is nothing to store with the course
     "local_own": (
         {"map": Part(partial(local.map_seed, source=local.own_photographs), 1)},
@@ -111,16 +115,28 @@ RUNS = {
 def main(arguments: list[str]) -> int:
     """Run what the command line asks for; 0 when its seeds are stored; 2, and why, if not."""
     parser = argparse.ArgumentParser(prog="course.py reproduce", description=__doc__)
-    parser.add_argument("name", choices=RUNS, help="which full-size run")
+    parser.add_argument("name", nargs="?", choices=RUNS, help="which full-size run")
+    parser.add_argument("--stale", action="store_true", help="list what is older than its code")
     parser.add_argument("--seeds", type=int, help="at most so many seeds, counted from 0")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="store in this folder instead")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster")
     options = parser.parse_args(arguments)
+    if options.stale:
+        print(*map(told, stale(RUNS, shared("results"))) or ["nothing"], sep="\n")
+        return 0
+    if options.name is None:
+        parser.error(f"name a run: {', '.join(RUNS)}")
     if options.seeds is not None and options.seeds < 1:
         parser.error(f"--seeds must be 1 or more, not {options.seeds}")
+    if options.to is None and commit().endswith("-dirty"):
+        print(DIRTY, file=sys.stderr)
+        return 2
+    folder = options.to or shared("results")
     parts, settings = RUNS[options.name]
     ran = partial(on_cluster, options.scheduler) if options.scheduler else here
     try:
-        reproduce(options.name, parts, settings, shared("results"), options.seeds, ran)
+        folder.mkdir(parents=True, exist_ok=True)
+        reproduce(options.name, parts, settings, folder, options.seeds, ran)
     except (OSError, RuntimeError) as stopped:
         if not options.scheduler:
             raise
@@ -128,6 +144,17 @@ def main(arguments: list[str]) -> int:
         return 2
     return 0
 
+
+def told(one: Stale) -> str:
+    """Return a line on a stale run: why it is, and which cells lean on it."""
+    cells = "; ".join(f"{chapter}: {', '.join(ids)}" for chapter, ids in one.leaning.items())
+    return f"{one.name}: {one.why}. {cells or 'No chapter reads it.'}"
+
+
+DIRTY = (
+    "The course's code has changes that no commit holds, so nobody could tell later what made these"
+    " results: commit them first, or name a folder of your own with --to FOLDER."
+)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_utils.built import drsae
-from course_utils.data import Labelled, first_of_each, mnist, shared, split
-from course_utils.reproduce import Outcome, live
+from course_utils.data import Labelled, first_of_each, mnist, split
+from course_utils.reproduce import Outcome, record
 from course_utils.tools.files import replacing
 from course_utils.training import fit, minibatches
 
@@ -87,7 +87,7 @@ def _state(net: drsae.DrSAE, s: dict, optimizer: Optimizer, scheduler: LRSchedul
 
 
 def train_on_mnist(
-    name: str, changes: dict, seed: int, learner: Callable[[drsae.DrSAE, dict], dict] = adam
+    name: str, s: dict, seed: int, learner: Callable[[drsae.DrSAE, dict], dict] = adam
 ) -> Outcome:
     """Train one variant, by default with adam; return its errors, shares of the units that
     are ever on, and weights.
@@ -97,12 +97,11 @@ def train_on_mnist(
     all that is needed to go on is kept in the cache: a run that is stopped goes on from there,
     with the same result.
     """
-    s = PAPER | changes
     images, labelled, choose_on, test_on = mnist_parts(seed, s)
     net = first_net(images.x, s, seed)
     slopes = {"slopes_untrained": drsae.slope_norms(net, *_few(labelled), s["weights"])}
     state = learner(net, s)
-    kept = _kept(s, seed)
+    kept = _kept(s, seed, record.code_of(train_on_mnist))
     epoch, best, chosen = _load(kept, state)
     while epoch < s["epochs"]:
         weights = dict(s["weights"])
@@ -137,9 +136,9 @@ NETS = {  # units x iterations
 }
 
 
-def paper_seed(name: str, seed: int) -> Outcome:
+def paper_seed(name: str, s: dict, seed: int) -> Outcome:
     """Train one of NETS; return its figures, and the weights of the largest."""
-    figures, weights = train_on_mnist(name, NETS[name], seed)
+    figures, weights = train_on_mnist(name, s | s["nets"][name], seed)
     return figures, weights if name == "400x11" else {}
 
 
@@ -169,9 +168,9 @@ for few in (10, 100, 1000):  # labels of each digit
     ABLATIONS[f"labels{few}_all_images"] = {"labels_per_class": few}
 
 
-def ablation_seed(name: str, seed: int) -> Outcome:
+def ablation_seed(name: str, s: dict, seed: int) -> Outcome:
     """Train one of ABLATIONS; return its figures."""
-    figures, _ = train_on_mnist(name, SMALL | ABLATIONS[name], seed)
+    figures, _ = train_on_mnist(name, s | s["ablations"][name], seed)
     figures[f"ablation.{name}"] = figures.pop(f"test_error_percent.{name}")
     return figures, {}
 
@@ -183,7 +182,7 @@ DESCENT = {
 }
 
 
-def descent_seed(name: str, seed: int) -> Outcome:
+def descent_seed(name: str, s: dict, seed: int) -> Outcome:
     """Train one of NETS as the paper did, by gradient descent; return also the smaller weights."""
     figures, weights = train_on_mnist(name, DESCENT | NETS[name], seed, gradient_descent)
     return figures, weights if name == "200x11" else {}
@@ -259,11 +258,11 @@ def _statistics(net: drsae.DrSAE, part: Labelled) -> dict[str, Tensor]:
     }
 
 
-def _kept(s: dict, seed: int) -> Path:
-    """Return where the state of this very run is kept between epochs."""
+def _kept(s: dict, seed: int, code: str) -> Path:
+    """Return where the state of this very run, by this very code, is kept between epochs."""
     folder = Path(pooch.os_cache("course-utils")) / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    settings = json.dumps([s, seed], sort_keys=True).encode()
+    settings = json.dumps([s, seed, code], sort_keys=True).encode()
     return folder / f"drsae-{hashlib.sha256(settings).hexdigest()[:16]}.pt"
 
 
@@ -284,27 +283,21 @@ def _save(path: Path, state: dict, epoch: int, best: list[float], chosen: dict) 
         torch.save(held | {"epoch": epoch, "best": best, "chosen": chosen}, file)
 
 
-LIVE = {"notebook": "03_drsae.ipynb"}
+def _without_bounds(names: dict) -> dict[str, float]:
+    held, free = names["held"], names["seen"]
+    figures = {f"over_bound.{name}": values[name] for name, values in free.items()}
+    for name, criterion in (("Wd", "sparsity"), ("Wc", "classification")):
+        figures[f"{criterion}_ratio"] = free[name][criterion] / held[criterion]
+    swing = "last change of the code"
+    return figures | {"swing_ratio": free["We"][swing] / held[swing]}
 
 
-def live_seed(seed: int) -> Outcome:
-    """Run the cells of chapter 3 with other random numbers; return what its claims are about."""
-
-    def without(names: dict) -> dict[str, float]:
-        held, free = names["held"], names["seen"]
-        figures = {f"over_bound.{name}": values[name] for name, values in free.items()}
-        for name, criterion in (("Wd", "sparsity"), ("Wc", "classification")):
-            figures[f"{criterion}_ratio"] = free[name][criterion] / held[criterion]
-        swing = "last change of the code"
-        return figures | {"swing_ratio": free["We"][swing] / held[swing]}
-
-    wanted = {
-        "train-claims": lambda names: {
-            "test_error_percent": names["error_percent"](names["net"], *names["test_on"]),
-            "active": names["active"],
-        },
-        "without-claims": without,
-        "gradient-picture": lambda names: {f"fade.{k}": v for k, v in names["fade"].items()},
-        "thread-rows": lambda names: {"thread": names["E_net"]},
-    }
-    return live.figures(shared("notebooks") / LIVE["notebook"], seed, wanted), {}
+WANTED = {  # of the chapter's live run: what its claims are about
+    "train-claims": lambda names: {
+        "test_error_percent": names["error_percent"](names["net"], *names["test_on"]),
+        "active": names["active"],
+    },
+    "without-claims": _without_bounds,
+    "gradient-picture": lambda names: {f"fade.{k}": v for k, v in names["fade"].items()},
+    "thread-rows": lambda names: {"thread": names["E_net"]},
+}

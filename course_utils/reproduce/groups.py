@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from course_utils import data
 from course_utils.built import groups, ista
 from course_utils.data import Labelled
-from course_utils.reproduce import Outcome, live
+from course_utils.reproduce import Outcome
 
 Features = Callable[[Tensor], Tensor]
 
@@ -59,14 +59,14 @@ def with_contrast(x: Tensor) -> Tensor:
     return x[size > size.median()]
 
 
-def map_seed(seed: int) -> Outcome:
+def map_seed(settings: dict, seed: int) -> Outcome:
     """Learn the paper's map, and the control by L1; return their measures and weights."""
-    rng = np.random.default_rng(seed)
-    x, pools = patches(rng, PATCHES["count"]), torus(MAP)
-    Wd, g, _ = groups.learn_predictive(x, pools, MAP["lmbd"], MAP["steps"], rng)
-    by_l1, _ = ista.learn_dictionary(x, len(Wd.T), 1.0, MAP["steps"], rng)
-    figures = measures(Wd, MAP, "pools", rng) | measures(by_l1, MAP, "l1_control", rng)
-    figures |= code_measures(x[:2000], Wd, g, pools, MAP["lmbd"], "map", rng)
+    s, rng = settings["map"], np.random.default_rng(seed)
+    x, pools = patches(rng, settings["patches"]["count"]), torus(s)
+    Wd, g, _ = groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)
+    by_l1, _ = ista.learn_dictionary(x, len(Wd.T), 1.0, s["steps"], rng)
+    figures = measures(Wd, s, "pools", rng) | measures(by_l1, s, "l1_control", rng)
+    figures |= code_measures(x[:2000], Wd, g, pools, s["lmbd"], "map", rng)
     weights = {"map": Wd, "map_l1": by_l1} | {f"map_{k}": v for k, v in g.state_dict().items()}
     return figures, weights
 
@@ -75,11 +75,10 @@ def map_seed(seed: int) -> Outcome:
 LONGER = SWEEP | {"steps": 4 * SWEEP["steps"]}
 
 
-def sweep_seed(sweep: dict, name: str, seed: int) -> Outcome:
-    """Learn one of SWEEPS, else as `sweep` (SWEEP or LONGER) says; return the measures of its map
-    and its code, and its filters."""
-    s, rng = sweep | SWEEPS[name], np.random.default_rng([seed, 1])
-    x, pools = patches(rng, PATCHES["count"], s.get("noise", False)), torus(s)
+def sweep_seed(name: str, settings: dict, seed: int) -> Outcome:
+    """Learn one of the sweeps; return the measures of its map and its code, and its filters."""
+    s, rng = settings | settings["sweeps"][name], np.random.default_rng([seed, 1])
+    x, pools = patches(rng, s["patches"]["count"], s.get("noise", False)), torus(s)
     Wd, g, _ = groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)
     figures = measures(Wd, s, name, rng)
     figures |= code_measures(x[:2000], Wd, g, pools, s["lmbd"], name, rng)
@@ -97,11 +96,11 @@ OVERLAPS = {
 }
 
 
-def overlap_seed(name: str, seed: int) -> Outcome:
+def overlap_seed(name: str, settings: dict, seed: int) -> Outcome:
     """Learn one of OVERLAPS; return which share of the pairs of units that share a pool are
     copies: |cosine| above 0.99."""
-    s, rng = OVERLAP | OVERLAPS[name], np.random.default_rng([seed, 1])
-    x, pools = patches(rng, PATCHES["count"]), torus(s)
+    s, rng = settings | settings["overlaps"][name], np.random.default_rng([seed, 1])
+    x, pools = patches(rng, s["patches"]["count"]), torus(s)
     lmbd = s["price"] / pools.sqrt().sum(0).mean().item()
     Wd, _, _ = groups.learn_predictive(x, pools, lmbd, s["steps"], rng)
     together = (pools.T @ pools > 0).triu(1)
@@ -226,9 +225,9 @@ def coded(features: Features, part: Labelled, rows: int = 1000) -> tuple[np.ndar
     return torch.cat([features(x) for x in part.x.split(rows)]).numpy(), part.y.numpy()
 
 
-def mnist_seed(seed: int) -> Outcome:
+def mnist_seed(settings: dict, seed: int) -> Outcome:
     """Train both features of the paper and a linear SVM on each; return their errors."""
-    s, rng = MNIST, np.random.default_rng([seed, 2])
+    s, rng = settings["mnist"], np.random.default_rng([seed, 2])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     pools = mnist_pools(s)
@@ -263,9 +262,9 @@ def best_svm(fit_on, choose_on, test_on, Cs: list[float], name: str) -> dict[str
     }
 
 
-def few_labels_seed(seed: int) -> Outcome:
+def few_labels_seed(settings: dict, seed: int) -> Outcome:
     """Compare pixels, L1 features and pooled features of MNIST with few labels of each digit."""
-    s, rng = MNIST, np.random.default_rng([seed, 3])
+    s, rng = settings["mnist"], np.random.default_rng([seed, 3])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     x, pools, single = mnist_windows(fit_on.x, rng, s), mnist_pools(s), torch.eye(512)
@@ -290,9 +289,9 @@ def few_labels_seed(seed: int) -> Outcome:
 RIVALS = MNIST | {"lmbd_l1": [0.5, 1.0, 2.0, 4.0], "few": 100}
 
 
-def rivals_seed(seed: int) -> Outcome:
+def rivals_seed(s: dict, seed: int) -> Outcome:
     """Compare pooled features of MNIST and their rivals with few labels of each digit."""
-    s, rng = RIVALS, np.random.default_rng([seed, 4])
+    rng = np.random.default_rng([seed, 4])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     x, pools = mnist_windows(fit_on.x, rng, s), mnist_pools(s)
@@ -314,46 +313,41 @@ def rivals_seed(seed: int) -> Outcome:
     return figures, {}
 
 
-LIVE = {"notebook": "04_group_sparsity.ipynb"}
+def _map(names: dict) -> dict[str, float]:
+    figures = {f"z.{name}": z for name, z in names["z"].items()}
+    figures |= {f"ratio.{name}": ratio for name, ratio in names["ratio"].items()}
+    return figures | {f"selectivity.{name}": value for name, value in names["has"].items()}
 
 
-def live_seed(seed: int) -> Outcome:
-    """Run the cells of chapter 4 with other random numbers; return what its claims are about."""
+def _invariance(names: dict) -> dict[str, float]:
+    figures = {f"shift2.{name}": value for name, value in names["shift"].items()}
+    return figures | {f"turn15.{name}": value for name, value in names["turned"].items()}
 
-    def map_of(names: dict) -> dict[str, float]:
-        figures = {f"z.{name}": z for name, z in names["z"].items()}
-        figures |= {f"ratio.{name}": ratio for name, ratio in names["ratio"].items()}
-        return figures | {f"selectivity.{name}": value for name, value in names["has"].items()}
 
-    def invariance_of(names: dict) -> dict[str, float]:
-        figures = {f"shift2.{name}": value for name, value in names["shift"].items()}
-        return figures | {f"turn15.{name}": value for name, value in names["turned"].items()}
-
-    wanted = {
-        "trap-claims": lambda names: {
-            f"{kind}_{lmbd:.0f}": value
-            for kind in ("within", "between", "copies")
-            for lmbd, value in names[kind].items()
-        },
-        "guess-claims": lambda names: {f"saved.{name}": v for name, v in names["saved"].items()},
-        "map-claims-3": map_of,
-        "similar-claims": lambda names: {
-            f"neighbours.{name}": value for name, value in names["is_alike"].items()
-        },
-        "cure-claims": lambda names: {"copies_torus": names["rare"]},
-        "sparse-claims": lambda names: {
-            f"carry.{code}.{key}": count
-            for code, counts in names["carry"].items()
-            for key, count in counts.items()
-        },
-        "sheet-claims": lambda names: {"rim_share": names["work"][names["rim"]].sum()},
-        "change-claims": invariance_of,
-        "labels-claims": lambda names: {
-            f"few.{few}.{name}": error for (few, name), error in names["middle"].items()
-        },
-        "group-lista-claims-2": lambda names: {
-            f"lista_gain_on_fista{k}": E.mean() - names["E_lista"]
-            for k, E in zip((3, 4, 5), names["E_fista"], strict=True)
-        },
-    }
-    return live.figures(data.shared("notebooks") / LIVE["notebook"], seed, wanted), {}
+WANTED = {  # of the chapter's live run: what its claims are about
+    "trap-claims": lambda names: {
+        f"{kind}_{lmbd:.0f}": value
+        for kind in ("within", "between", "copies")
+        for lmbd, value in names[kind].items()
+    },
+    "guess-claims": lambda names: {f"saved.{name}": v for name, v in names["saved"].items()},
+    "map-claims-3": _map,
+    "similar-claims": lambda names: {
+        f"neighbours.{name}": value for name, value in names["is_alike"].items()
+    },
+    "cure-claims": lambda names: {"copies_torus": names["rare"]},
+    "sparse-claims": lambda names: {
+        f"carry.{code}.{key}": count
+        for code, counts in names["carry"].items()
+        for key, count in counts.items()
+    },
+    "sheet-claims": lambda names: {"rim_share": names["work"][names["rim"]].sum()},
+    "change-claims": _invariance,
+    "labels-claims": lambda names: {
+        f"few.{few}.{name}": error for (few, name), error in names["middle"].items()
+    },
+    "group-lista-claims-2": lambda names: {
+        f"lista_gain_on_fista{k}": E.mean() - names["E_lista"]
+        for k, E in zip((3, 4, 5), names["E_fista"], strict=True)
+    },
+}

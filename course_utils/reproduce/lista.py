@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from course_utils.built import ista, lista
-from course_utils.data import gaussian_dictionary, patches, shared, weights, whitened_images
-from course_utils.reproduce import live
+from course_utils.data import gaussian_dictionary, patches, weights, whitened_images
+from course_utils.reproduce import Outcome
 from course_utils.training import minibatches
 
 LISTA = {
@@ -35,14 +35,14 @@ LISTA = {
 }
 
 
-def lista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+def lista_seed(s: dict, seed: int) -> Outcome:
     """Run the benchmark of chapter 2 for one dictionary; return NMSE in dB and learned numbers.
 
     Wider networks start from the trained narrower one that they contain; the others, with noise,
     from their training without. λ of the loops, and the start where there are several, are chosen
     on a validation set.
     """
-    s, figures, clean = LISTA, {}, {}
+    figures, clean = {}, {}
     Wd = gaussian_dictionary(*s["size"], np.random.default_rng(seed))
     for noise, snr in s["snr_db"].items():
         snr, nets = np.inf if snr is None else snr, {}
@@ -53,7 +53,7 @@ def lista_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
         scores = _loops(Wd, valid, test, s["grid"], s["depth"])
         for name, (first, further, log_rate, rate) in s["plan"].items():
             trained = []
-            for net in _starts(name, Wd, s["depth"], nets, clean):
+            for net in _starts(name, Wd, s, nets, clean):
                 pairs = lista.synthetic_pairs(Wd, s["batch"], np.random.default_rng([3, seed]), snr)
                 rates = {"log": log_rate, "We": rate, "S": rate}
                 lista.train(net, lista.code_loss, pairs, further if clean else first, rates)
@@ -72,7 +72,7 @@ def _nmse_db(net: torch.nn.Module, x: torch.Tensor, z: torch.Tensor) -> float:
         return lista.nmse_db(net(x), z)
 
 
-def _starts(name: str, Wd: torch.Tensor, depth: int, nets: dict, clean: dict) -> list:
+def _starts(name: str, Wd: torch.Tensor, s: dict, nets: dict, clean: dict) -> list:
     """Return the networks from which training starts; clean holds those trained without noise."""
     wider = {
         "lista_cp": lambda: lista.as_coupled(nets["alista"]),
@@ -83,13 +83,13 @@ def _starts(name: str, Wd: torch.Tensor, depth: int, nets: dict, clean: dict) ->
         return [wider[name]()]
     if not clean and name in ("alista", "alista_ss"):
         select = lista.with_selection if name == "alista_ss" else deepcopy
-        loops = (lista.alista(Wd, 0.4, depth) for _ in LISTA["scales"])
-        scaled = map(lista.alternating, loops, LISTA["scales"])
+        loops = (lista.alista(Wd, 0.4, s["depth"]) for _ in s["scales"])
+        scaled = map(lista.alternating, loops, s["scales"])
         return [select(net) for net in scaled]
     if not clean:
-        return [_untrained(name, Wd, depth)]
-    flat = [_flat(Wd, depth, floor) for floor in LISTA["floors"]] if name == "alista_ss" else []
-    return [deepcopy(clean[name]), *flat]
+        return [_untrained(name, Wd, s["depth"])]
+    floors = s["floors"] if name == "alista_ss" else []
+    return [deepcopy(clean[name]), *(_flat(Wd, s["depth"], floor) for floor in floors)]
 
 
 def _untrained(name: str, Wd: torch.Tensor, depth: int) -> torch.nn.Module:
@@ -151,13 +151,13 @@ LISTA_PATCHES = {"patches": 100_000, "layers": [1, 2, 4, 7, 14], "steps": 10_000
 LISTA_PATCHES |= {"batch": 128, "test": 2000, "rates": {"log": 0.02, "We": 1e-3, "S": 1e-3}}
 
 
-def lista_patches_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+def lista_patches_seed(s: dict, seed: int) -> Outcome:
     """Train section 5 of chapter 2 for ten times as long: one LISTA on photographs for each depth.
 
     Figures, on fresh patches: mean energy above the minimum in percent, for LISTA and for FISTA
     with as many steps, and `worth`, how many steps of FISTA have as low an energy. No weights.
     """
-    s, figures, generator = LISTA_PATCHES, {}, np.random.default_rng([5, seed])
+    figures, generator = {}, np.random.default_rng([5, seed])
     Wd, lmbd = weights("ista")["patches"], s["lmbd"]
     images = list(whitened_images().values())
     X = patches(images, 12, s["patches"], generator)
@@ -181,44 +181,41 @@ def lista_patches_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Ten
     return figures, {}
 
 
-LISTA_LIVE = {"notebook": "02_lista.ipynb"}
-
-
-def lista_live_seed(seed: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-    """Run the cells of chapter 2 with other random numbers; return what its claims are about."""
-
-    def table(names: dict) -> dict[str, float]:
-        columns = ("best_db", "above_percent", "truth_db")
-        return {
-            f"targets.{row}.{column}": value
-            for row, values in zip("abcfe", names["scores"].values(), strict=True)
-            for column, value in zip(columns, values, strict=True)
-            if np.isfinite(value)
-        }
-
-    def worth(names: dict) -> dict[str, float]:
-        return {f"worth.{K}": w for K, w in zip(names["layers"], names["worth"], strict=True)}
-
-    def benchmark(names: dict) -> dict[str, float]:
-        scores = names["scores"] | {"FISTA": names["fista_best"]}
-        return {f"benchmark.{name}": score for name, score in scores.items()}
-
-    def shift(names: dict) -> dict[str, float]:
-        return {
-            f"shift.{inputs}.{method}": score
-            for inputs, scores in names["rows"].items()
-            for method, score in zip(("lista", "fista"), scores, strict=True)
-        }
-
-    wanted = {
-        "targets-claims": table,
-        "patches-claims": worth,
-        "benchmark-claims": benchmark,
-        "shift-claims": shift,
-        "deeper": lambda names: {"deeper.lista": names["longer"][59] - names["longer"][6]},
-        "coherent-claims": lambda names: dict(
-            zip((f"behind_fista.{key}" for key in names["cases"]), names["fail"], strict=True)
-        ),
-        "thread-rows": lambda names: {"thread.lista": names["E_lista"]},
+def _targets(names: dict) -> dict[str, float]:
+    columns = ("best_db", "above_percent", "truth_db")
+    return {
+        f"targets.{row}.{column}": value
+        for row, values in zip("abcfe", names["scores"].values(), strict=True)
+        for column, value in zip(columns, values, strict=True)
+        if np.isfinite(value)
     }
-    return live.figures(shared("notebooks") / LISTA_LIVE["notebook"], seed, wanted), {}
+
+
+def _worth(names: dict) -> dict[str, float]:
+    return {f"worth.{K}": w for K, w in zip(names["layers"], names["worth"], strict=True)}
+
+
+def _benchmark(names: dict) -> dict[str, float]:
+    scores = names["scores"] | {"FISTA": names["fista_best"]}
+    return {f"benchmark.{name}": score for name, score in scores.items()}
+
+
+def _shift(names: dict) -> dict[str, float]:
+    return {
+        f"shift.{inputs}.{method}": score
+        for inputs, scores in names["rows"].items()
+        for method, score in zip(("lista", "fista"), scores, strict=True)
+    }
+
+
+WANTED = {  # of the chapter's live run: what its claims are about
+    "targets-claims": _targets,
+    "patches-claims": _worth,
+    "benchmark-claims": _benchmark,
+    "shift-claims": _shift,
+    "deeper": lambda names: {"deeper.lista": names["longer"][59] - names["longer"][6]},
+    "coherent-claims": lambda names: dict(
+        zip((f"behind_fista.{key}" for key in names["cases"]), names["fail"], strict=True)
+    ),
+    "thread-rows": lambda names: {"thread.lista": names["E_lista"]},
+}

@@ -6,45 +6,68 @@ with every random number generator moved by a seed, and reads off what is asked 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
+from types import ModuleType
 from unittest.mock import patch
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 from matplotlib.figure import Figure
+from nbformat import NotebookNode
 
 from course_utils import checks, plots
+from course_utils.data import shared
+from course_utils.reproduce import Outcome, Part
+from course_utils.reproduce.record import Definition
 
 Wanted = dict[str, Callable[[dict], dict[str, float]]]
 default_rng = np.random.default_rng
 
 
-def figures(notebook: Path, seed: int, wanted: Wanted) -> dict[str, float]:
+def part(chapter: ModuleType, notebook: str) -> tuple[dict[str, Part], dict]:
+    """Return the parts and settings of a run of a notebook's cells under ten seeds; what it wants
+    stands in a module of this package as WANTED. Raises KeyError if no cell has a wanted id."""
+    run = partial(seed_of, chapter.WANTED)
+    ran = "\n".join(cell.source for cell in cells(notebook, chapter.WANTED))
+    also = (Definition(chapter.__name__, "WANTED"),)
+    return {"all": Part(run, 10, ran, also)}, {"notebook": notebook}
+
+
+def seed_of(wanted: Wanted, settings: dict, seed: int) -> Outcome:
+    """Return the figures wanted of one seed; there are no weights."""
+    return figures(settings["notebook"], seed, wanted), {}
+
+
+def cells(notebook: str, wanted: Wanted) -> list[NotebookNode]:
+    """Return the code cells of a chapter up to the last wanted one, but for those tagged "stored",
+    which only show results like these. Raises KeyError if no cell has a wanted id."""
+    found = nbformat.read(shared("notebooks") / notebook, 4).cells
+    found = [cell for cell in found if cell.cell_type == "code"]
+    unknown = wanted.keys() - {cell.id for cell in found}
+    if unknown:
+        raise KeyError(f"{notebook} has no code cell {', '.join(sorted(unknown))}")
+    last = max(index for index, cell in enumerate(found) if cell.id in wanted)
+    return [c for c in found[: last + 1] if "stored" not in c.metadata.get("tags", ())]
+
+
+def figures(notebook: str, seed: int, wanted: Wanted) -> dict[str, float]:
     """Run the code cells of a chapter up to the last wanted one; return the figures wanted.
 
     wanted: for the id of a cell, what to read from the notebook's names after that cell. Seed 0 is
-    the chapter as it stands. Cells tagged "stored" only show results like these, and are left out.
-    A claim that does not hold stops nothing: `broken_claims` counts those, and each is printed.
-    Figures are not drawn. Raises KeyError if no cell has a wanted id, and whatever a cell raises.
+    the chapter as it stands. A claim that does not hold stops nothing: each is printed, and
+    `broken_claims` counts them. Nothing is drawn. Raises KeyError if no cell has a wanted id, and
+    whatever a cell raises.
     """
-    cells = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-    unknown = wanted.keys() - {cell.id for cell in cells}
-    if unknown:
-        raise KeyError(f"{notebook.name} has no code cell {', '.join(sorted(unknown))}")
-    last = max(index for index, cell in enumerate(cells) if cell.id in wanted)
     found, broken = {}, []
     names = {"__name__": "__main__"}
     with _instead(seed, broken):
-        for cell in cells[: last + 1]:
-            if "stored" in cell.metadata.get("tags", ()):
-                continue
-            code = compile(cell.source, f"{notebook.name}, cell {cell.id}", "exec")
+        for cell in cells(notebook, wanted):
+            code = compile(cell.source, f"{notebook}, cell {cell.id}", "exec")
             exec(code, names)  # noqa: S102 - the code of our own chapter
             found |= wanted[cell.id](names) if cell.id in wanted else {}
     for text in broken:
-        print(f"{notebook.name}, seed {seed}: does not hold: {text}")
+        print(f"{notebook}, seed {seed}: does not hold: {text}")
     return {key: float(value) for key, value in found.items()} | {"broken_claims": len(broken)}
 
 
@@ -75,6 +98,6 @@ def _instead(seed: int, broken: list[str]) -> Iterator[None]:
         patch.object(checks, "claim", claim),
         patch.object(plots, "show", show),
         patch.object(plots, "table", lambda *_: None),
-        patch.object(ipywidgets, "interact", lambda *_, **__: None),
+        patch.object(plots, "sliders", lambda *_, **__: None),
     ):
         yield

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from course_utils import data
 from course_utils.built import groups, ista, local
-from course_utils.reproduce import Outcome, live
+from course_utils.reproduce import Outcome
 from course_utils.reproduce.groups import window
 
 # Image, field and sheet are those on a slide of LeCun's (119 = 100 + 20 - 1); pools, price and
@@ -127,10 +127,10 @@ def own_photographs(s: dict) -> tuple[Images, Images]:
     return images, {last: images.pop(last)}
 
 
-def map_seed(seed: int, source: Source = photographs) -> Outcome:
+def map_seed(s: dict, seed: int, source: Source = photographs) -> Outcome:
     """Learn the map; return its measures and those of its nulls, energies on photographs that it
     learned from and on others, and filters, orientations and curves."""
-    s, rng = LOCAL, np.random.default_rng([seed, 5])
+    rng = np.random.default_rng([seed, 5])
     images, held_out = source(s)
     stream, pools, lmbd = as_it_is(images, s, rng)
     start = time.monotonic()
@@ -152,10 +152,10 @@ FILM = LOCAL | {"watched": sorted({round(LOCAL["steps"] * (k / 63) ** 2.5) for k
 Tie = Callable[[Tensor], Tensor]
 
 
-def film_seed(seed: int) -> Outcome:
+def film_seed(s: dict, seed: int) -> Outcome:
     """Learn the map of map_seed, with its random numbers, and look at it at the steps watched;
     return how smooth it was, and orientation and selectivity of each unit: (watched, units)."""
-    s, rng = FILM, np.random.default_rng([seed, 5])
+    rng = np.random.default_rng([seed, 5])
     stream, pools, lmbd = as_it_is(photographs(s)[0], s, rng)
     seen: dict[int, Tensor] = {}
 
@@ -194,9 +194,9 @@ def watching(
     return counted(), tie
 
 
-def control_seed(name: str, seed: int) -> Outcome:
+def control_seed(name: str, s: dict, seed: int) -> Outcome:
     """Learn what is left when the named cause is taken away; return measures and orientations."""
-    s, rng = LOCAL, np.random.default_rng([seed, 6, list(CONTROLS).index(name)])
+    rng = np.random.default_rng([seed, 6, list(CONTROLS).index(name)])
     x, pools, lmbd = WITHOUT[name](photographs(s)[0], s, rng)
     steps = s["steps"] // 2
     Wd, *_ = local.learn_local(x, sheet_of(s), pools, lmbd, steps, rng, inner=s["inner"])
@@ -289,11 +289,11 @@ EQUAL = LOCAL | {
 EQUALS = ("local", *CONTROLS, "shared", "turned", "l1_cheaper", "shared_l1", "shared_l1_cheaper")
 
 
-def equal_seed(name: str, seed: int) -> Outcome:
+def equal_seed(name: str, s: dict, seed: int) -> Outcome:
     """Learn one of EQUALS; return the measures of its map, how many of its units prefer horizontal
     or vertical, and its energies on the photographs held out; and, to look at, orientations, and
     the filters of one place where they are the same at all."""
-    s, rng = EQUAL, np.random.default_rng([seed, 7, EQUALS.index(name)])
+    rng = np.random.default_rng([seed, 7, EQUALS.index(name)])
     images, held_out = photographs(s)
     if name == "turned":
         images = turned_images(s)
@@ -330,47 +330,37 @@ def turned_images(s: dict) -> Images:
     return turned
 
 
-LIVE = {"notebook": "05_local_filters.ipynb"}
+def _nulls(names: dict) -> dict[str, float]:
+    figures = {f"pinwheels.{name}": count for name, count in names["count"].items()}
+    return figures | {f"density.{name}": value for name, value in names["density"].items()}
 
 
-def live_seed(seed: int) -> Outcome:
-    """Run the cells of chapter 5 with other random numbers; return what its claims are about."""
+def _eye(names: dict) -> dict[str, float]:
+    pairs = (("eye_rest", "rest"), ("eye_units", "units"), ("eye_energy", "E_eye"))
+    return {f"{key}.{name}": value for key, held in pairs for name, value in names[held].items()}
 
-    def nulls_of(names: dict) -> dict[str, float]:
-        figures = {f"pinwheels.{name}": count for name, count in names["count"].items()}
-        return figures | {f"density.{name}": value for name, value in names["density"].items()}
 
-    def eye_of(names: dict) -> dict[str, float]:
-        pairs = (("eye_rest", "rest"), ("eye_units", "units"), ("eye_energy", "E_eye"))
-        return {
-            f"{key}.{name}": value for key, held in pairs for name, value in names[held].items()
-        }
-
-    wanted = {
-        "blobs-claims": lambda names: {
-            "blobs": names["blobs"].float().mean(),
-            "use_of_blobs": names["use"][names["blobs"]].mean(),
-        },
-        "null-claims": nulls_of,
-        "controls-measure": lambda names: {
-            "z": names["z_score"],
-            "ratio": names["ratio"],
-            "selectivity": names["has"],
-        },
-        "place-claims": lambda names: {"net": names["net"], "tangle": names["tangle"]},
-        "data-claims": lambda names: {f"left.{name}": E for name, E in names["left"].items()},
-        "bias-claims": lambda names: {
-            "near_axes.map": names["on_axes"],
-            "near_axes.power": names["in_photographs"],
-        },
-        "guess-claims": lambda names: (
-            {"off": names["off"]}
-            | {f"saved.{name}": share for name, share in names["saved"].items()}
-        ),
-        "shared-claims": lambda names: {
-            f"relative.{name}": E for name, E in names["relative"].items()
-        },
-        "edge-claims": lambda names: {"near": names["near"].min()},
-        "thread-claims": eye_of,
-    }
-    return live.figures(data.shared("notebooks") / LIVE["notebook"], seed, wanted), {}
+WANTED = {  # of the chapter's live run: what its claims are about
+    "blobs-claims": lambda names: {
+        "blobs": names["blobs"].float().mean(),
+        "use_of_blobs": names["use"][names["blobs"]].mean(),
+    },
+    "null-claims": _nulls,
+    "controls-measure": lambda names: {
+        "z": names["z_score"],
+        "ratio": names["ratio"],
+        "selectivity": names["has"],
+    },
+    "place-claims": lambda names: {"net": names["net"], "tangle": names["tangle"]},
+    "data-claims": lambda names: {f"left.{name}": E for name, E in names["left"].items()},
+    "bias-claims": lambda names: {
+        "near_axes.map": names["on_axes"],
+        "near_axes.power": names["in_photographs"],
+    },
+    "guess-claims": lambda names: (
+        {"off": names["off"]} | {f"saved.{name}": share for name, share in names["saved"].items()}
+    ),
+    "shared-claims": lambda names: {f"relative.{name}": E for name, E in names["relative"].items()},
+    "edge-claims": lambda names: {"near": names["near"].min()},
+    "thread-claims": _eye,
+}

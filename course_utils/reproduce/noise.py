@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from course_utils.built import drsae, vae
 from course_utils.built.ista import learn_dictionary, sparse_codes
-from course_utils.data import Labelled, digits, patches, shared, split, whitened_images
-from course_utils.reproduce import Outcome, live
+from course_utils.data import Labelled, digits, patches, split, whitened_images
+from course_utils.reproduce import Outcome
 from course_utils.reproduce.drsae import mnist_parts, rates
 from course_utils.training import fit
 
@@ -53,10 +53,10 @@ CHOSEN = {
 RUNS = [(model, labels) for labels in LABELS for model in CHOICES]
 
 
-def choices(model: str, labels: str) -> list[dict]:
+def choices(s: dict, model: str, labels: str) -> list[dict]:
     """Return the six settings from which validation chooses, for a model and labels of a digit."""
     names = ("rate", "decay") if model == "classifier" else ("limit", "gamma")
-    six = [dict(zip(names, pair, strict=True)) | {"all": False} for pair in CHOICES[model]]
+    six = [dict(zip(names, pair, strict=True)) | {"all": False} for pair in s["choices"][model]]
     if model == "classifier" or labels == "all":
         return six
     return six[:4] + [setting | {"all": True} for setting in six[:2]]
@@ -69,14 +69,14 @@ def scaled(model: str, part: Labelled) -> Labelled:
 
 
 def first_net(
-    model: str, x: torch.Tensor, setting: dict, generator: np.random.Generator
+    s: dict, model: str, x: torch.Tensor, setting: dict, generator: np.random.Generator
 ) -> torch.nn.Module:
     """Return a model before training on images x (N, n)."""
-    n, hidden, m = x.shape[1], NOISE["hidden"], NOISE["m"]
+    n, hidden, m = x.shape[1], s["hidden"], s["m"]
     if model == "drsae":
         Wd = drsae.noisy_images(x.cpu(), hidden, generator)
-        step = drsae.longest_step(Wd, NOISE["T"])
-        return drsae.DrSAE(Wd, setting["limit"], NOISE["T"], classes=10, step=step).to(x.device)
+        step = drsae.longest_step(Wd, s["T"])
+        return drsae.DrSAE(Wd, setting["limit"], s["T"], classes=10, step=step).to(x.device)
     kind, units = {"sparse": (vae.SparseAutoEncoder, m), "vae": (vae.Vae, m // 2)}.get(
         model, (vae.AutoEncoder, m)
     )
@@ -94,20 +94,22 @@ CRITERIA = {  # and the name of what limits the code
 }
 
 
-def train(model: str, labels: str, setting: dict, seed: int) -> tuple[torch.nn.Module, list]:
+def train(
+    s: dict, model: str, labels: str, setting: dict, seed: int
+) -> tuple[torch.nn.Module, list]:
     """Train a model with one setting; return it, and the validation and the test set."""
     few = None if labels == "all" else int(labels)
-    parts = {"split": NOISE["split"], "labels_per_class": few, "unlabelled_too": setting["all"]}
+    parts = {"split": s["split"], "labels_per_class": few, "unlabelled_too": setting["all"]}
     images, labelled, choose_on, test_on = map(partial(scaled, model), mnist_parts(seed, parts))
     if not setting["all"]:
         images = labelled
-    net = first_net(model, images.x, setting, np.random.default_rng([seed, 1]))
+    net = first_net(s, model, images.x, setting, np.random.default_rng([seed, 1]))
     units = net.Wc.shape[1]
     generator = np.random.default_rng([seed, 2])
-    batches = vae.batches(images, labelled, NOISE["batch"], units, generator)
-    steps = NOISE["steps"][labels]
+    batches = vae.batches(images, labelled, s["batch"], units, generator)
+    steps = s["steps"][labels]
     if model == "drsae":
-        _train_drsae(net, batches, steps, setting)
+        _train_drsae(net, batches, steps, setting, rates(s["T"]))
         return net, [choose_on, test_on]
     criteria, limit = CRITERIA[model]
     weights = {"classification": 1.0}
@@ -116,14 +118,13 @@ def train(model: str, labels: str, setting: dict, seed: int) -> tuple[torch.nn.M
         weights = {"reconstruction": 1.0, "classification": setting["gamma"] * images.x.shape[1]}
     if limit:
         weights[limit] = setting["limit"]
-    rate, decay = setting.get("rate", NOISE["rate"]), setting.get("decay", 0.0)
+    rate, decay = setting.get("rate", s["rate"]), setting.get("decay", 0.0)
     vae.learn(net, criteria, batches, steps, weights, rate, decay)
     return net, [choose_on, test_on]
 
 
-def _train_drsae(net: drsae.DrSAE, batches, steps: int, setting: dict) -> None:
+def _train_drsae(net: drsae.DrSAE, batches, steps: int, setting: dict, of: dict) -> None:
     """Train DrSAE as chapter 3 does at full size: each matrix with its own rate."""
-    of = rates(NOISE["T"])
     optimizer = Adam([{"params": [W], "lr": of[name]} for name, W in net.named_parameters()])
     weights = {"reconstruction": 1.0, "sparsity": setting["limit"]}
     weights["classification"] = setting["gamma"]
@@ -132,34 +133,35 @@ def _train_drsae(net: drsae.DrSAE, batches, steps: int, setting: dict) -> None:
     fit(step, net, ((batch.x, batch.y) for batch in batches), steps)
 
 
-def choice_seed(model: str, labels: str, _seed: int) -> Outcome:
+def choice_seed(model: str, labels: str, s: dict, _seed: int) -> Outcome:
     """Return the validation error of each of the six settings."""
     figures = {}
-    for number, setting in enumerate(choices(model, labels)):
-        net, (choose_on, _) = train(model, labels, setting, NOISE["seed_of_choice"])
+    for number, setting in enumerate(choices(s, model, labels)):
+        net, (choose_on, _) = train(s, model, labels, setting, s["seed_of_choice"])
         name = f"validation_error_percent.{model}.{labels}.{number}"
         figures[name] = drsae.error_percent(net, *choose_on)
     return figures, {}
 
 
-def label_seed(model: str, labels: str, seed: int) -> Outcome:
+def label_seed(model: str, labels: str, s: dict, seed: int) -> Outcome:
     """Train a model with the setting that validation chose; return its errors."""
-    return _errors(model, model, labels, choices(model, labels)[CHOSEN[model][labels]], seed)
+    setting = choices(s, model, labels)[s["chosen"][model][labels]]
+    return _errors(s, model, model, labels, setting, seed)
 
 
-def rectified_seed(labels: str, seed: int) -> Outcome:
+def rectified_seed(labels: str, s: dict, seed: int) -> Outcome:
     """Train the sparse auto-encoder as label_seed does, but at the price 0; return its errors.
 
     What is left of it: a rectified code, columns of the decoder that are held, and the weight of
     classification that was chosen with the price.
     """
-    setting = choices("sparse", labels)[CHOSEN["sparse"][labels]] | {"limit": 0.0}
-    return _errors("rectified", "sparse", labels, setting, seed)
+    setting = choices(s, "sparse", labels)[s["chosen"]["sparse"][labels]] | {"limit": 0.0}
+    return _errors(s, "rectified", "sparse", labels, setting, seed)
 
 
-def _errors(name: str, model: str, labels: str, setting: dict, seed: int) -> Outcome:
+def _errors(s: dict, name: str, model: str, labels: str, setting: dict, seed: int) -> Outcome:
     """Train a model with one setting; return its errors under a name."""
-    net, (choose_on, test_on) = train(model, labels, setting, seed)
+    net, (choose_on, test_on) = train(s, model, labels, setting, seed)
     return {
         f"validation_error_percent.{name}.{labels}": drsae.error_percent(net, *choose_on),
         f"test_error_percent.{name}.{labels}": drsae.error_percent(net, *test_on),
@@ -213,27 +215,27 @@ BITS = {
 }
 
 
-def digits_of(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def digits_of(s: dict, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return digits of norm 8 to learn from and to measure on, for one seed."""
     everyone = digits()
     scaled = Labelled(8 * normalize(everyone.x), everyone.y)
-    fit_on, _, test_on = split(scaled, BITS["split"], np.random.default_rng([seed, 3]))
+    fit_on, _, test_on = split(scaled, s["split"], np.random.default_rng([seed, 3]))
     return fit_on.x, test_on.x
 
 
-def bits_data(name: str, seed: int) -> tuple[torch.Tensor, ...]:
+def bits_data(s: dict, name: str, seed: int) -> tuple[torch.Tensor, ...]:
     """Return x to learn from, x to measure on, both without their centre (64,); the centre; and
     the variances (64,) along the principal axes of what is measured."""
     centre = torch.zeros(64)
     if name == "digits":
-        x_fit, x = digits_of(seed)
+        x_fit, x = digits_of(s, seed)
         centre = x_fit.mean(0)
         x_fit, x = x_fit - centre, x - centre
     else:
         generator = np.random.default_rng([seed, 4])
         images = whitened_images()
-        away = [images.pop(held) for held in BITS["held_out"]]
-        many, some = BITS["patches"]
+        away = [images.pop(held) for held in s["held_out"]]
+        many, some = s["patches"]
         x_fit = patches(list(images.values()), 8, many, generator)
         x = patches(away, 8, some, generator)
     return x_fit, x, centre, torch.linalg.eigvalsh(torch.cov(x.T)).clamp(min=1e-9)
@@ -254,25 +256,25 @@ class Bill(NamedTuple):
         }
 
 
-def sparse_seed(name: str, seed: int) -> Outcome:
+def sparse_seed(name: str, s: dict, seed: int) -> Outcome:
     """Return what sparse coding takes at each price, its dictionary trained at two lengths; and
     what the null that knows contrast alone takes at the same distortions."""
-    x_fit, x, centre, variances = bits_data(name, seed)
+    x_fit, x, centre, variances = bits_data(s, name, seed)
     figures, weights = {}, {f"{name}.centre": centre}
-    for price in BITS["sparse"][name]:
-        for steps in BITS["dictionary_steps"]:
+    for price in s["sparse"][name]:
+        for steps in s["dictionary_steps"]:
             generator = np.random.default_rng([seed, 5])
-            Wd, _ = learn_dictionary(x_fit, BITS["m"], price, steps, generator)
+            Wd, _ = learn_dictionary(x_fit, s["m"], price, steps, generator)
             z_fit, z = (sparse_codes(part, Wd, price, 1e-3) for part in (x_fit[:4000], x))
             bill = Bill(*vae.sparse_point(z_fit, z, x, Wd, 2 * price))
-            suffix = "" if steps == max(BITS["dictionary_steps"]) else ".first"
+            suffix = "" if steps == max(s["dictionary_steps"]) else ".first"
             figures |= bill.figures(f"{name}.sparse.{price}{suffix}", variances)
-        null = contrast_bill(x_fit, x, bill.distortion)
+        null = contrast_bill(x_fit, x, bill.distortion, s["cuts"])
         figures |= null.figures(f"{name}.contrast_null.{price}", variances)
         seen, measured = (x_fit[: len(z_fit)], z_fit), (x, z)
-        told = Bill(told_bits(seen, measured, 2 * price), bill.distortion)
+        told = Bill(told_bits(seen, measured, 2 * price, s["cuts"]), bill.distortion)
         figures |= told.figures(f"{name}.sparse_told.{price}", variances)
-        if price == BITS["shown"][name][0]:
+        if price == s["shown"][name][0]:
             weights[f"{name}.Wd"] = Wd
             weights[f"{name}.on"], weights[f"{name}.value"] = vae.code_tables(
                 vae.rounded(z_fit, 2 * price)
@@ -283,13 +285,14 @@ def sparse_seed(name: str, seed: int) -> Outcome:
 Seen = Sequence[torch.Tensor]  # inputs (N, n) and their codes (N, m)
 
 
-def told_bits(seen: Seen, measured: Seen, step: float) -> float:
+def told_bits(seen: Seen, measured: Seen, step: float, parted: list[list[float]]) -> float:
     """Return the mean bits of measured codes, rounded to multiples of step, where each class of
     contrast has tables of its own, made of the codes that were seen, and the class is sent first.
-    The classes are those that serve best if one half of what was seen writes down the other."""
+    The classes are those of `parted` that serve best if one half of what was seen writes down the
+    other."""
     half = len(seen[0]) // 2
     first, second = [part[:half] for part in seen], [part[half:] for part in seen]
-    best = min(BITS["cuts"], key=partial(class_bits, first, second, step))
+    best = min(parted, key=partial(class_bits, first, second, step))
     return class_bits(seen, measured, step, best)
 
 
@@ -307,7 +310,9 @@ def class_bits(seen: Seen, measured: Seen, step: float, cuts: list[float]) -> fl
     return bits.mean().item()
 
 
-def contrast_bill(x_fit: torch.Tensor, x: torch.Tensor, distortion: float) -> Bill:
+def contrast_bill(
+    x_fit: torch.Tensor, x: torch.Tensor, distortion: float, parted: list[list[float]]
+) -> Bill:
     """Return what x takes by the Gaussian scale mixture of x_fit, at a distortion, its classes
     parted where x_fit itself takes fewest bits."""
     top = x_fit.square().sum(1).max().item()
@@ -315,28 +320,26 @@ def contrast_bill(x_fit: torch.Tensor, x: torch.Tensor, distortion: float) -> Bi
     def bits(of: torch.Tensor, cuts: list[float]) -> float:
         return vae.bits_at(partial(vae.contrast_point, x_fit, of, cuts), distortion, top)
 
-    best = min(BITS["cuts"], key=partial(bits, x_fit))
+    best = min(parted, key=partial(bits, x_fit))
     return Bill(bits(x, best), distortion)
 
 
-def noisy_seed(name: str, way: str, beta: float, seed: int) -> Outcome:
+def noisy_seed(name: str, way: str, beta: float, s: dict, seed: int) -> Outcome:
     """Return what one of NOISY takes at a price β, after a training of each of its lengths."""
-    x_fit, x, _, variances = bits_data(name, seed)
-    draws = np.random.default_rng([seed, 6]).standard_normal((len(x), BITS["m"]))
+    x_fit, x, _, variances = bits_data(s, name, seed)
+    draws = np.random.default_rng([seed, 6]).standard_normal((len(x), s["m"]))
     noise = torch.from_numpy(draws).float()
     _, rate, linear = NOISY[way]
     figures = {}
-    for length, training in (
-        {"whole": BITS["linear"]} if linear else BITS["trainings"][name]
-    ).items():
-        net = noisy_net(way, x_fit, beta, training, seed)
+    for length, training in ({"whole": s["linear"]} if linear else s["trainings"][name]).items():
+        net = noisy_net(s, way, x_fit, beta, training, seed)
         bill = Bill(*vae.noisy_point(net, rate, x, noise))
         suffix = "" if length == "whole" else f".{length}"
         figures |= bill.figures(f"{name}.{way}.{beta}{suffix}", variances)
     if way == "noisy_linear":
         best = Bill(*vae.contrast_point(x_fit, x, (), beta))
         figures |= best.figures(f"{name}.best_linear.{beta}", variances)
-    kept = way == "noisy" and beta == BITS["shown"][name][1]
+    kept = way == "noisy" and beta == s["shown"][name][1]
     return figures, {f"{name}.{key}": W for key, W in net.state_dict().items()} if kept else {}
 
 
@@ -350,37 +353,39 @@ BILLS = [
 ]
 
 
-def noisy_net(way: str, x: torch.Tensor, beta: float, training: list, seed: int) -> vae.Vae:
+def noisy_net(
+    s: dict, way: str, x: torch.Tensor, beta: float, training: list, seed: int
+) -> vae.Vae:
     """Return one of NOISY, trained on x (N, n) at the price β of a nat; training: minibatch, rate,
     steps."""
     batch, pace, steps = training
     criteria, _, linear = NOISY[way]
-    n, m, hidden = x.shape[1], BITS["m"], BITS["hidden"]
+    n, m, hidden = x.shape[1], s["m"], s["hidden"]
     generator = np.random.default_rng([seed, 7])
     encoder = vae.network(n, hidden, 2 * m, generator)
     decoder = vae.affine(m, n, generator) if linear else vae.network(m, hidden, n, generator)
     net = vae.Vae(encoder, decoder, m)
     weights = {"reconstruction": 1, "rate": beta}
-    vae.learn(net, criteria, _unlabelled(x, batch, seed), steps, weights, pace)
+    vae.learn(net, criteria, _unlabelled(x, batch, m, seed), steps, weights, pace)
     return net
 
 
-def _unlabelled(x: torch.Tensor, batch: int, seed: int) -> Iterator[vae.Batch]:
+def _unlabelled(x: torch.Tensor, batch: int, m: int, seed: int) -> Iterator[vae.Batch]:
     """Yield minibatches (batch, n) of x (N, n); their classes, all 0, count for nothing."""
     some = Labelled(x, torch.zeros(len(x)).long())
-    return vae.batches(some, some, batch, BITS["m"], np.random.default_rng([seed, 8]))
+    return vae.batches(some, some, batch, m, np.random.default_rng([seed, 8]))
 
 
-def trap_seed(seed: int) -> Outcome:
+def trap_seed(s: dict, seed: int) -> Outcome:
     """Return what three auto-encoders leave unexplained of test digits and of noise, after a
     training of each length."""
-    x_fit, x = digits_of(seed)
+    x_fit, x = digits_of(s, seed)
     noise = torch.from_numpy(np.random.default_rng([seed, 9]).random(x.shape)).float()
     shown = {"digits": x, "noise": 8 * normalize(noise)}
     figures = {}
-    for steps in BITS["trap_steps"]:
+    for steps in s["trap_steps"]:
         for name in ("plain", "sparse", "vae"):
-            net = trap_net(name, x_fit, steps, seed)
+            net = trap_net(s, name, x_fit, steps, seed)
             for kind, pictures in shown.items():
                 with torch.no_grad():
                     rest = (pictures - net.rebuild(pictures)).square().sum(1).mean() / 64
@@ -405,9 +410,9 @@ def loudness(net: vae.Vae, x: torch.Tensor, steps: int, seed: int) -> dict[str, 
     } | bill.figures(f"trap.{steps}", variances)
 
 
-def trap_net(name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncoder:
+def trap_net(s: dict, name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncoder:
     """Return one of the auto-encoders of the chapter's section 5, trained on x (N, 64)."""
-    m, hidden = BITS["m"], BITS["hidden"]
+    m, hidden = s["m"], s["hidden"]
     generator = np.random.default_rng([seed, 10])
     encoder = vae.network(64, hidden, 2 * m if name == "vae" else m, generator)
     if name == "sparse":
@@ -419,39 +424,33 @@ def trap_net(name: str, x: torch.Tensor, steps: int, seed: int) -> vae.AutoEncod
     limit = {"plain": {}, "sparse": {"sparsity": 0.16}, "vae": {"rate": 0.2}}[name]
     criteria, _ = CRITERIA.get(name, CRITERIA["autoencoder"])
     vae.learn(
-        net, criteria, _unlabelled(x, BITS["batch"], seed), steps, {"reconstruction": 1} | limit
+        net, criteria, _unlabelled(x, s["batch"], m, seed), steps, {"reconstruction": 1} | limit
     )
     return net
 
 
-LIVE = {"notebook": "06_noise_or_sparsity.ipynb"}
-
-
-def live_seed(seed: int) -> Outcome:
-    """Run the cells of chapter 6 with other random numbers; return what its claims are about."""
-
-    def trap(names: dict) -> dict[str, float]:
-        tables = {"off": names["off"], "told": names["told"]}
-        return {
-            f"{key}.{name}.{kind}": value
-            for key, table in tables.items()
-            for (name, kind), value in table.items()
-        }
-
-    def plane(names: dict) -> dict[str, float]:
-        return {
-            f"plane.{name}.{place}": value
-            for name, pair in names["heights"].items()
-            for place, value in zip(("near", "between"), pair, strict=True)
-        }
-
-    def labels(names: dict) -> dict[str, float]:
-        return {f"error.{model}.{few}": e for (model, few), e in names["errors"].items()}
-
-    wanted = {
-        "trap-run": trap,
-        "plane-map": plane,
-        "labels-run": labels,
-        "labels-claims": lambda _: {},
+def _trap(names: dict) -> dict[str, float]:
+    tables = {"off": names["off"], "told": names["told"]}
+    return {
+        f"{key}.{name}.{kind}": value
+        for key, table in tables.items()
+        for (name, kind), value in table.items()
     }
-    return live.figures(shared("notebooks") / LIVE["notebook"], seed, wanted), {}
+
+
+def _plane(names: dict) -> dict[str, float]:
+    return {
+        f"plane.{name}.{place}": value
+        for name, pair in names["heights"].items()
+        for place, value in zip(("near", "between"), pair, strict=True)
+    }
+
+
+WANTED = {  # of the chapter's live run: what its claims are about
+    "trap-run": _trap,
+    "plane-map": _plane,
+    "labels-run": lambda names: {
+        f"error.{model}.{few}": e for (model, few), e in names["errors"].items()
+    },
+    "labels-claims": lambda _: {},
+}
