@@ -31,7 +31,7 @@ def small_mnist(monkeypatch, tmp_path):
 
 
 def test_a_run_returns_errors_shares_weights_and_statistics_and_cleans_up(small_mnist):
-    figures, weights = drsae.train_on_mnist("small", SMALL | {"epochs": 12}, 0)
+    figures, weights = drsae.train_on_mnist("small", drsae.PAPER | SMALL | {"epochs": 12}, 0)
     assert figures["test_error_percent.small"] < 30
     assert figures["validation_error_percent.small"] < 30
     assert 0 <= figures["part_units_percent.small"] <= 100
@@ -43,7 +43,7 @@ def test_a_run_returns_errors_shares_weights_and_statistics_and_cleans_up(small_
 
 @pytest.mark.parametrize("moment", [7, 75])  # in the first epoch of 30 steps, in the third
 def test_a_killed_run_goes_on_with_the_same_result_to_the_last_digit(moment, monkeypatch):
-    whole, weights = drsae.train_on_mnist("small", SMALL, 1)
+    whole, weights = drsae.train_on_mnist("small", drsae.PAPER | SMALL, 1)
     hold, calls = drsae.drsae.hold, []
 
     def dies(net, bounds):
@@ -55,8 +55,8 @@ def test_a_killed_run_goes_on_with_the_same_result_to_the_last_digit(moment, mon
     with monkeypatch.context() as patched:
         patched.setattr(drsae.drsae, "hold", dies)
         with pytest.raises(KeyboardInterrupt):
-            drsae.train_on_mnist("small", SMALL, 1)
-    again, same = drsae.train_on_mnist("small", SMALL, 1)
+            drsae.train_on_mnist("small", drsae.PAPER | SMALL, 1)
+    again, same = drsae.train_on_mnist("small", drsae.PAPER | SMALL, 1)
     assert again == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
     assert all(torch.equal(weights[key], same[key]) for key in weights)
 
@@ -85,13 +85,13 @@ def test_few_labels_are_as_many_of_each_digit_and_the_other_images_come_without(
     ],
 )
 def test_each_variant_runs(changes):
-    figures, _ = drsae.train_on_mnist("small", SMALL | {"epochs": 1} | changes, 0)
+    figures, _ = drsae.train_on_mnist("small", drsae.PAPER | SMALL | {"epochs": 1} | changes, 0)
     assert np.isfinite(figures["test_error_percent.small"])
 
 
 @pytest.mark.parametrize("kind", ["zero", "fixed"])
 def test_an_S_that_is_not_learned_stays_as_it_started(kind):
-    _, weights = drsae.train_on_mnist("small", SMALL | {"S": kind}, 0)
+    _, weights = drsae.train_on_mnist("small", drsae.PAPER | SMALL | {"S": kind}, 0)
     images, *_ = drsae.mnist_parts(0, drsae.PAPER | SMALL)
     start = drsae.first_net(images.x, drsae.PAPER | SMALL | {"S": kind}, 0)
     assert torch.equal(weights["S"], start.S)
@@ -107,21 +107,20 @@ def test_every_net_and_ablation_changes_known_settings_and_no_two_are_alike():
     assert all(a != b for k, a in enumerate(settings) for b in settings[:k])
 
 
-def test_only_the_largest_net_keeps_its_weights_and_an_ablation_has_its_own_key(monkeypatch):
-    for key, value in SMALL.items():
-        monkeypatch.setitem(drsae.PAPER, key, value)
-    monkeypatch.setattr(drsae, "SMALL", {"epochs": 1})
-    monkeypatch.setattr(drsae, "NETS", {"400x11": {}, "200x2": {"T": 2, "rates": drsae.rates(2)}})
-    assert "We" in drsae.paper_seed("400x11", 0)[1]
-    figures, weights = drsae.paper_seed("200x2", 0)
+def test_only_the_largest_net_keeps_its_weights_and_an_ablation_has_its_own_key():
+    paper = drsae.PAPER | SMALL
+    s = paper | {"nets": {"400x11": {}, "200x2": {"T": 2, "rates": drsae.rates(2)}}}
+    assert "We" in drsae.paper_seed("400x11", s, 0)[1]
+    figures, weights = drsae.paper_seed("200x2", s, 0)
     assert "test_error_percent.200x2" in figures
     assert not weights
-    monkeypatch.setattr(drsae, "NETS", {"200x11": {}, "400x11": {"T": 2}})
-    assert "We" in drsae.descent_seed("200x11", 0)[1]
-    figures, weights = drsae.descent_seed("400x11", 0)
+    s = paper | {"rates": drsae.DESCENT["rates"]} | {"nets": {"200x11": {}, "400x11": {"T": 2}}}
+    assert "We" in drsae.descent_seed("200x11", s, 0)[1]
+    figures, weights = drsae.descent_seed("400x11", s, 0)
     assert np.isfinite(figures["test_error_percent.400x11"])
     assert not weights
-    figures, weights = drsae.ablation_seed("T5", 0)
+    s = paper | {"epochs": 1, "ablations": drsae.ABLATIONS}
+    figures, weights = drsae.ablation_seed("T5", s, 0)
     assert {"ablation.T5", "validation_error_percent.T5"} <= set(figures)
     assert not weights
 

@@ -10,13 +10,29 @@ from course_utils.built import groups as built
 from course_utils.data import Labelled, Mnist
 from course_utils.reproduce import groups
 
+
+def settings():
+    """The settings of the run `groups`, as small as the fixture makes them."""
+    return {"map": groups.MAP, "patches": groups.PATCHES, "mnist": groups.MNIST}
+
+
+def of_sweeps():
+    """Those of `groups_sweep`."""
+    return groups.SWEEP | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES}
+
+
+def of_overlaps():
+    """Those of `groups_overlap`."""
+    return groups.OVERLAP | {"overlaps": groups.OVERLAPS, "patches": groups.PATCHES}
+
+
 PARTS = {
-    "overlap": lambda seed: groups.overlap_seed("stride1.price2", seed),
-    "map": groups.map_seed,
-    "sweep": lambda seed: groups.sweep_seed(groups.SWEEP, "noise", seed),
-    "mnist": groups.mnist_seed,
-    "few_labels": groups.few_labels_seed,
-    "rivals": groups.rivals_seed,
+    "overlap": lambda seed: groups.overlap_seed("stride1.price2", of_overlaps(), seed),
+    "map": lambda seed: groups.map_seed(settings(), seed),
+    "sweep": lambda seed: groups.sweep_seed("noise", of_sweeps(), seed),
+    "mnist": lambda seed: groups.mnist_seed(settings(), seed),
+    "few_labels": lambda seed: groups.few_labels_seed(settings(), seed),
+    "rivals": lambda seed: groups.rivals_seed(groups.RIVALS, seed),
 }
 KINDS = ("", "_frequency", "_place")
 CODE = ("unexplained", "price_alone", "gap_closed_by_guess")
@@ -83,11 +99,13 @@ def test_figures_are_finite_and_the_same_for_the_same_seed(name):
 
 
 def test_another_seed_gives_another_map():
-    assert not torch.allclose(groups.map_seed(0)[1]["map"], groups.map_seed(1)[1]["map"], atol=0.1)
+    assert not torch.allclose(
+        groups.map_seed(settings(), 0)[1]["map"], groups.map_seed(settings(), 1)[1]["map"], atol=0.1
+    )
 
 
 def test_the_map_has_its_measures_those_of_the_control_and_its_weights():
-    figures, weights = groups.map_seed(0)
+    figures, weights = groups.map_seed(settings(), 0)
     assert figures.keys() == of_map("pools") | of_map("l1_control") | {f"{k}.map" for k in CODE}
     shapes = {key: tuple(value.shape) for key, value in weights.items()}
     filters = {"map": (144, 64), "map_l1": (144, 64)}
@@ -95,7 +113,7 @@ def test_the_map_has_its_measures_those_of_the_control_and_its_weights():
 
 
 def test_a_sweep_has_the_measures_of_its_map_its_code_and_its_invariance():
-    figures, weights = groups.sweep_seed(groups.SWEEP, "noise", 0)
+    figures, weights = groups.sweep_seed("noise", of_sweeps(), 0)
     moves = [f"shift{k}" for k in (0, 1, 2, 3, 4, 6, 8)]
     moves += [f"turn{k}" for k in (5, 10, 15, 25, 35, 45, 60, 90)]
     expected = {f"{k}.noise" for k in CODE} | {f"change.noise.{move}" for move in moves}
@@ -137,7 +155,7 @@ def test_a_unit_alone_pays_the_same_at_any_stride():
 
 
 def test_mnist_has_the_errors_of_both_features():
-    figures, weights = groups.mnist_seed(0)
+    figures, weights = groups.mnist_seed(settings(), 0)
     kinds = ("mnist_error_percent", "mnist_validation_percent", "mnist_C")
     names = ("pooled_5x5", "pooled_single")
     assert figures.keys() == {f"{kind}.{name}" for kind in kinds for name in names}
@@ -146,7 +164,7 @@ def test_mnist_has_the_errors_of_both_features():
 
 
 def test_few_labels_have_the_errors_of_each_feature_and_number():
-    figures, _ = groups.few_labels_seed(0)
+    figures, _ = groups.few_labels_seed(settings(), 0)
     kinds = ("mnist_error_percent", "mnist_validation_percent", "mnist_C")
     names = ("pixels", "l1", "pooled")
     expected = {f"{kind}.{name}.{few}" for kind in kinds for name in names for few in (1, 3)}
@@ -154,7 +172,7 @@ def test_few_labels_have_the_errors_of_each_feature_and_number():
 
 
 def test_rivals_have_the_errors_of_each_feature():
-    figures, _ = groups.rivals_seed(0)
+    figures, _ = groups.rivals_seed(groups.RIVALS, 0)
     kinds = ("mnist_error_percent", "mnist_validation_percent", "mnist_C")
     names = ("pooled", "random_pools", "units", "l1_0.5", "l1_1.0", "l1_2.0", "l1_4.0")
     assert figures.keys() == {f"{kind}.{name}.3" for kind in kinds for name in names}
@@ -169,7 +187,7 @@ def test_random_pools_are_as_many_and_as_large_but_of_other_units(monkeypatch):
         return {}
 
     monkeypatch.setattr(groups, "best_svm", keep)
-    groups.rivals_seed(0)
+    groups.rivals_seed(groups.RIVALS, 0)
     units, pooled, at_random = (seen[name] for name in ("units", "pooled", "random_pools"))
     assert units.shape == (30, 25 * 512)
     assert pooled.shape == at_random.shape == (30, 25 * 128)

@@ -13,8 +13,9 @@ from course_utils.built import local as built
 from course_utils.built.ista import unit_columns
 from course_utils.reproduce import local
 
-PARTS = {"map": local.map_seed} | {
-    name: lambda seed, name=name: local.control_seed(name, seed) for name in local.CONTROLS
+PARTS = {"map": lambda seed: local.map_seed(local.LOCAL, seed)} | {
+    name: lambda seed, name=name: local.control_seed(name, local.LOCAL, seed)
+    for name in local.CONTROLS
 }
 
 
@@ -48,7 +49,7 @@ def test_figures_are_finite_and_the_same_for_the_same_seed(name):
 
 
 def test_the_map_has_the_keys_of_the_design_its_nulls_and_each_photograph():
-    figures, weights = local.map_seed(0)
+    figures, weights = local.map_seed(local.LOCAL, 0)
     wanted = {f"{kind}.{of}" for kind in ("pinwheels", "surrogate") for of in ("count", "density")}
     wanted |= {"map_smoothness_z.local", "map_smoothness_ratio.local", "seconds_per_step"}
     assert wanted <= figures.keys()
@@ -63,17 +64,20 @@ def test_the_map_has_the_keys_of_the_design_its_nulls_and_each_photograph():
 
 def test_controls_have_keys_of_their_own():
     for name in local.CONTROLS:
-        figures, weights = local.control_seed(name, 0)
+        figures, weights = local.control_seed(name, local.LOCAL, 0)
         assert all(key.endswith(f".{name}") for key in figures)
         assert set(weights) == {f"theta_{name}", f"selectivity_{name}"}
 
 
 def test_the_film_begins_with_noise_and_ends_as_the_map_of_the_same_seed():
-    figures, film = local.film_seed(0)
+    figures, film = local.film_seed(local.FILM, 0)
     assert list(figures) == [f"map_smoothness_ratio.{step}" for step in (0, 1, 4)]
     begun = np.random.default_rng([0, 5])
     Wd = unit_columns(data.gaussian_dictionary(16, 144, begun))
-    for frame, looks in [(0, local.looks(Wd, local.LOCAL, "local")), (2, local.map_seed(0)[1])]:
+    for frame, looks in [
+        (0, local.looks(Wd, local.LOCAL, "local")),
+        (2, local.map_seed(local.LOCAL, 0)[1]),
+    ]:
         assert near(film["theta"][frame], looks["theta_local"], np.pi / 128, np.pi)
         assert near(film["selectivity"][frame], looks["selectivity_local"], 1 / 64)
     assert not torch.equal(film["theta"][1], film["theta"][2])
@@ -126,12 +130,12 @@ def test_each_control_takes_away_one_cause():
 
 @pytest.mark.parametrize("name", local.EQUALS)
 def test_runs_of_equal_length_have_their_measures(name):
-    figures, weights = local.equal_seed(name, 0)
+    figures, weights = local.equal_seed(name, local.EQUAL, 0)
     looks = {f"theta_{name}", f"selectivity_{name}"}
     assert set(weights) == looks | ({f"filters_{name}"} if name.startswith("shared") else set())
     units = local.sheet_of(local.EQUAL).units
     assert all(len(weights[key]) == units for key in looks)
-    assert figures == local.equal_seed(name, 0)[0]
+    assert figures == local.equal_seed(name, local.EQUAL, 0)[0]
     assert all(math.isfinite(value) for value in figures.values())
     assert 0 <= figures[f"near_axes.{name}"] <= 1
     if name != "permuted_control":
@@ -230,7 +234,7 @@ def test_files_of_one_name_and_two_kinds_are_two_pictures(folder):
 def test_the_map_can_be_learned_from_own_photographs(folder):
     for k, name in enumerate(("x", "y", "z")):
         put(folder / f"{name}.png", seed=k)
-    figures, _ = local.map_seed(0, local.own_photographs)
+    figures, _ = local.map_seed(local.LOCAL, 0, local.own_photographs)
     assert {f"energy.{name}.png" for name in "xyz"} <= figures.keys()
 
 

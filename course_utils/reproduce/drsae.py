@@ -184,7 +184,7 @@ DESCENT = {
 
 def descent_seed(name: str, s: dict, seed: int) -> Outcome:
     """Train one of NETS as the paper did, by gradient descent; return also the smaller weights."""
-    figures, weights = train_on_mnist(name, DESCENT | NETS[name], seed, gradient_descent)
+    figures, weights = train_on_mnist(name, s | s["nets"][name], seed, gradient_descent)
     return figures, weights if name == "200x11" else {}
 
 
