@@ -9,19 +9,21 @@ import gc
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from html import escape
+from io import BytesIO
 from statistics import median
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.core.pylabtools import print_figure
 from IPython.display import Markdown, display
 from ipywidgets import HTML, ValueWidget, VBox
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from tabulate import tabulate
 from torch import Tensor
 from torch.nn.functional import pad
-
-from . import redraw
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart; white paper in every theme.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -46,12 +48,8 @@ def figure(columns: int = 1, *, rows: int = 1, height: float = 3.2) -> tuple[Fig
 
     Its width is that of the page; height is that of one row, in inches.
     """
-    size = (9, height * rows)
-    fig = redraw.figure(
-        (columns, rows, height),
-        lambda: plt.subplots(rows, columns, figsize=size, squeeze=False)[0],
-    )
-    return fig, list(fig.axes)
+    fig, axes = plt.subplots(rows, columns, figsize=(9, height * rows), squeeze=False)
+    return fig, list(axes.flat)
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -67,37 +65,76 @@ def show(fig: Figure, alt: str) -> None:
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
 
-def sliders(draw: Callable[..., tuple[Figure, str]], **controls: ValueWidget) -> None:
-    """Display controls, and beneath them the figure that draw makes of their values.
+def still(draw: Callable[..., str], columns: int = 1, *, height: float = 3.2, **values) -> None:
+    """Show what `sliders` shows of draw, for one choice of values, where nothing can be moved."""
+    fig, axes = figure(columns, height=height)
+    show(fig, draw(axes, **values))
 
-    The first figure is laid out; those that follow keep its layout, so that nothing jumps, and
-    their axes are drawn only when ticks or limits change. So draw should use `figure`, and put the
-    same kind of thing into the same axes each time.
+
+def sliders(
+    draw: Callable[..., str], columns: int = 1, *, height: float = 3.2, **controls: ValueWidget
+) -> None:
+    """Display controls, and beneath them a figure that draw fills anew when one of them moves.
+
+    The figure keeps the layout of the first time, so that nothing jumps.
 
     Args:
-        draw: returns a figure, and the sentence that says what it shows.
+        draw: gets the figure's empty axes, a list, and the controls' values by name; it returns the
+            sentence that says what it drew. An error that it raises later is shown in its place.
+        columns: how many axes stand side by side.
+        height: of the figure, in inches.
         controls: sliders, by the name of draw's argument.
     """
-    shown, kept, painters = HTML(), {}, {}  # painters: one at most, of the figure last drawn
+    shown, (fig, axes) = HTML(), figure(columns, height=height)
+    plt.close(fig)  # which takes its canvas away
+    canvas = FigureCanvasAgg(fig)
+    fig.set_dpi(90)
 
-    def follow(_: object = None) -> None:
-        with redraw.keeping(kept):
-            fig, alt = draw(**{name: control.value for name, control in controls.items()})
-        if fig not in painters:
-            painters.clear()
-            painters[fig] = redraw.Painter(fig)
-        text, png = escape(alt), b64encode(painters[fig].png()).decode()
-        source = f'src="data:image/png;base64,{png}" style="max-width: 100%"'
-        shown.value = f'<img alt="{text}" {source}><p>{text}</p>'
+    def follow() -> None:
+        with plt.rc_context(STYLE):
+            for ax in axes:
+                _empty(ax)
+            alt = escape(draw(axes, **{name: control.value for name, control in controls.items()}))
+        canvas.draw()
+        fig.set_layout_engine("none")
+        png = BytesIO()
+        pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
+        Image.fromarray(np.ascontiguousarray(pixels)).save(png, "png", compress_level=1)
+        source = f'src="data:image/png;base64,{b64encode(png.getvalue()).decode()}"'
+        shown.value = f'<img alt="{alt}" {source} style="max-width: 100%"><p>{alt}</p>'
+
+    def moved(_: dict) -> None:
+        collects = gc.isenabled()
+        gc.disable()  # or it may look through all of a long notebook in the midst of a move
+        try:
+            follow()
+        except Exception as error:  # noqa: BLE001 - nobody sees what a callback raises
+            shown.value = f"<pre>{escape(f'{type(error).__name__}: {error}')}</pre>"
+        finally:
+            if collects:
+                gc.enable()
 
     follow()
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()  # or the collector looks through all of a long notebook in the midst of a move
     for name, control in controls.items():
         control.description = control.description or name
-        control.observe(follow, "value")
+        control.observe(moved, "value")
     display(VBox([*controls.values(), shown], _dom_classes=["course-sliders"]))
+
+
+def _empty(ax: Axes) -> None:
+    """Make ax as a new one, in a quarter of the time of `ax.clear()`: an axis is dear to make."""
+    legend = ax.get_legend()
+    drawn = (*ax.lines, *ax.collections, *ax.patches, *ax.images, *ax.texts, *ax.artists)
+    for artist in drawn if legend is None else (*drawn, legend):
+        artist.remove()
+    ax.containers.clear()
+    ax.set_prop_cycle(None)
+    ax.relim()
+    ax.set(title="", xlabel="", ylabel="", aspect="auto", xscale="linear", yscale="linear")
+    ax.set_xlim(0, 1, auto=True)
+    ax.set_ylim(0, 1, auto=True)
+    ax.set_axis_on()
+    ax.grid(visible=True)
 
 
 def picture(ax: Axes, x: Tensor, shape: tuple[int, int], title: str = "") -> None:

@@ -1,5 +1,6 @@
 """Claims, checks, figures and the training loop: what they print, show and refuse."""
 
+import gc
 import re
 from base64 import b64decode
 from io import BytesIO
@@ -153,32 +154,119 @@ def test_known_results_have_to_be_there_for_each_case():
         known(lambda x: x, cases, [[1.0], [0.0]], {"forgot": [[2.0]]})
 
 
-def test_a_slider_redraws_its_figure_which_keeps_its_layout(monkeypatch):
+def frame(box):
+    """The pixels (height, width) that a box of sliders shows."""
+    png = b64decode(PNG.search(box.children[-1].value)[1])
+    return np.asarray(Image.open(BytesIO(png)).convert("L"), int)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The boxes of sliders that are displayed."""
     made = []
     monkeypatch.setattr(plots, "display", made.append)
+    return made
 
-    def draw(k):
-        fig, axes = plots.figure(2)
+
+def test_a_slider_redraws_its_figure_which_keeps_its_layout(shown):
+    def draw(axes, k):
         axes[0].plot([0, 10**k])  # labels of another width would move the axes
-        return fig, f"a line up to <{10**k}>"
+        return f"a line up to <{10**k}>"
+
+    slider = IntSlider(1, 0, 9)
+    plots.sliders(draw, 2, k=slider)
+    (box,) = shown
+    assert box.children[0] is slider
+    assert slider.description == "k"
+    assert "a line up to &lt;10&gt;" in box.children[1].value
+    before = frame(box)
+    slider.value = 8
+    assert "a line up to &lt;100000000&gt;" in box.children[1].value
+    after = frame(box)
+    assert before.shape == after.shape
+    same = before[:, 400:] == after[:, 400:]
+    assert same.mean() > 0.99, "the second panel stays where it was"
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("kind", ["picture", "curves", "filters", "log", "equal", "ticks"])
+def test_axes_remember_nothing_of_the_last_move(shown, kind):
+    """Whatever was drawn before, a line looks as it does in axes that are new."""
+
+    def draw(axes, k):
+        (ax,) = axes
+        if k == 0:
+            ax.plot([0, 1, 4, 9])
+            return "a line"
+        match kind:
+            case "picture":
+                plots.picture(ax, torch.ones(12), (3, 4), title="grey")
+            case "curves":
+                plots.curves(ax, {"one": [1, 2], "two": [3, 1]}, xlabel="x", ylabel="y")
+            case "filters":
+                plots.filters(ax, torch.eye(9), (3, 3), columns=3, title="nine")
+            case "log":
+                ax.set(xscale="log", yscale="log", xlim=(1, 1e6), ylim=(1, 1e9))
+            case "equal":
+                ax.add_patch(plt.Circle((3, 3), 2))
+                ax.set(aspect="equal", xlim=(-8, 8), ylim=(-8, 8))
+            case "ticks":
+                ax.bar(range(3), [1, 2, 3])
+                ax.set_xticks(range(3), ["a", "b", "c"], rotation=0)
+        return "something else"
+
+    slider = IntSlider(0, 0, 1)
+    plots.sliders(draw, k=slider)
+    (box,) = shown
+    slider.value = 1
+    other = frame(box)
+    slider.value = 0
+    again = frame(box)
+    assert not np.array_equal(other, again)
+    plots.sliders(draw, k=IntSlider(0, 0, 1))
+    assert (again == frame(shown[1])).mean() > 0.995
+
+
+def test_two_widgets_have_figures_of_their_own(shown):
+    def draw(axes, k):
+        axes[0].plot([0, k])
+        return f"up to {k}"
+
+    first, second = IntSlider(1, 0, 9), IntSlider(5, 0, 9)
+    for slider in (first, second):
+        plots.sliders(draw, k=slider)
+    before = frame(shown[1])
+    first.value = 7
+    assert np.array_equal(before, frame(shown[1]))
+
+
+def test_an_error_in_a_move_is_shown_and_the_next_move_draws_again(shown):
+    def draw(axes, k):
+        axes[0].plot([0, 1 / k])
+        return f"1/{k}"
 
     slider = IntSlider(1, 0, 9)
     plots.sliders(draw, k=slider)
-    (box,) = made
-    assert box.children[0] is slider
-    assert slider.description == "k"
-    first = box.children[1].value
-    slider.value = 8
-    second = box.children[1].value
-    assert "a line up to &lt;10&gt;" in first
-    assert "a line up to &lt;100000000&gt;" in second
-    before, after = (Image.open(BytesIO(b64decode(PNG.search(v)[1]))) for v in (first, second))
-    assert before.size == after.size
-    frames = [np.asarray(image.convert("L"), int)[:, 400:] for image in (before, after)]
-    assert (frames[0] == frames[1]).mean() > 0.99, "the second panel stays where it was"
-    assert plt.get_fignums() == []
+    slider.value = 0
+    assert "ZeroDivisionError: division by zero" in shown[0].children[1].value
+    slider.value = 2
+    assert "1/2" in shown[0].children[1].value
+    assert gc.isenabled()
+
+
+def test_the_collector_of_the_readers_kernel_is_left_as_it_was(shown):
+    held = gc.get_freeze_count()
+    plots.sliders(lambda axes, k: f"{k}", k=IntSlider(1, 0, 9))
+    assert gc.get_freeze_count() == held
+
+
+def test_a_still_is_what_the_slider_shows_first(monkeypatch):
+    made = []
+    monkeypatch.setattr(plots, "show", lambda fig, alt: made.append((len(fig.axes), alt)))
+    plots.still(lambda axes, k: f"{len(axes)} axes, k = {k}", 3, height=2.0, k=4)
+    assert made == [(3, "3 axes, k = 4")]
 
 
 def test_a_figure_that_cannot_be_drawn_is_an_error_at_once():
     with pytest.raises(ZeroDivisionError):
-        plots.sliders(lambda k: 1 / k, k=IntSlider(0, 0, 9))
+        plots.sliders(lambda axes, k: 1 / k, k=IntSlider(0, 0, 9))
