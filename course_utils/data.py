@@ -230,6 +230,17 @@ def patches(
     return out
 
 
+def photograph_patches(size: int, count: int, generator: np.random.Generator) -> Tensor:
+    """Return patches (count, size * size) of the whitened photographs; see `patches`."""
+    return patches(list(whitened_images().values()), size, count, generator)
+
+
+def normal(generator: np.random.Generator, *shape: int) -> Tensor:
+    """Return numbers of N(0, 1), of the given shape and in float64: those of NumPy, since torch's
+    own differ from one processor to another."""
+    return torch.from_numpy(generator.standard_normal(shape))
+
+
 def gaussian_dictionary(n: int, m: int, generator: np.random.Generator) -> Tensor:
     """Draw a dictionary (n, m) with columns of norm 1, uniform over all directions."""
     Wd = generator.standard_normal((n, m))

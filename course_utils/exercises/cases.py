@@ -1,8 +1,9 @@
 """Random cases on which the checks compare answers."""
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from course_utils.data import normal
 
 
 def cases_of(seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -10,8 +11,6 @@ def cases_of(seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     generator = np.random.default_rng(seed)
     cases = []
     for B, n, m in ((2, 8, 12), (5, 20, 30)):
-        x, z, Wd = (
-            torch.from_numpy(generator.standard_normal(s)) for s in ((B, n), (B, m), (n, m))
-        )
+        x, z, Wd = (normal(generator, *s) for s in ((B, n), (B, m), (n, m)))
         cases.append((x, z * (z.abs() > 1), Wd / Wd.norm(dim=0)))
     return cases

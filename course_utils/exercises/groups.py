@@ -5,6 +5,7 @@ import torch
 
 from course_utils.built.ista import lambda_max, shrink
 from course_utils.checks import Function, exercise
+from course_utils.data import normal
 from course_utils.exercises.cases import cases_of
 
 
@@ -109,7 +110,7 @@ def check_block_shrink(answer: Function) -> None:
     }
     generator, cases = np.random.default_rng(9), []
     for B, m, theta, size in ((4, 12, 1.3, 3), (3, 20, 1.6, 4), (3, 12, 1.1, 2)):
-        cases.append((torch.from_numpy(generator.standard_normal((B, m))), theta, size))
+        cases.append((normal(generator, B, m), theta, size))
     cases[-1][0][1, 2:4] = 0  # a block without a direction, last: what else is wrong is told first
     exercise(answer, step, mistakes, cases)
 

@@ -5,6 +5,7 @@ import torch
 
 from course_utils.built.ista import shrink
 from course_utils.checks import Function, exercise
+from course_utils.data import normal
 from course_utils.exercises.cases import cases_of
 
 
@@ -37,7 +38,7 @@ def check_lista_forward(answer: Function) -> None:
     generator, cases = np.random.default_rng(4), []
     for (x, _, Wd), depth in zip(cases_of(4), (3, 5), strict=True):
         shapes = (Wd.shape[1], Wd.shape[0]), (Wd.shape[1],) * 2, (Wd.shape[1],)
-        We, S, theta = (torch.from_numpy(generator.standard_normal(s)) for s in shapes)
+        We, S, theta = (normal(generator, *s) for s in shapes)
         cases.append((x, We, S / Wd.shape[1] ** 0.5, theta.abs(), depth))
     exercise(answer, forward, mistakes, cases)
 
@@ -62,9 +63,7 @@ def check_threshold_slope(answer: Function) -> None:
     }
     generator, cases = np.random.default_rng(5), []
     for B, m in ((3, 5), (20, 8)):
-        v, slope, b = (
-            torch.from_numpy(generator.standard_normal(s)) for s in ((B, m), (B, m), (m,))
-        )
+        v, slope, b = (normal(generator, *s) for s in ((B, m), (B, m), (m,)))
         cases.append((v, b.abs() / 2, slope))
     exercise(answer, lambda v, b, slope: -(slope * (v > b)).sum(0), mistakes, cases)
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from course_utils.checks import Function, exercise
+from course_utils.data import normal
 
 
 def check_units_along(answer: Function) -> None:
@@ -75,7 +76,7 @@ def check_seen_by_unit(answer: Function) -> None:
             lambda x, field, per, row, column: seen(x, field, row // per, column // per).mT
         ),
     }
-    x = torch.from_numpy(np.random.default_rng(14).standard_normal((3, 40, 40)))
+    x = normal(np.random.default_rng(14), 3, 40, 40)
     cases = [(x, 4, 2, 11, 6), (x, 5, 3, 9, 2), (x, 3, 2, 5, 10), (x, 6, 1, 3, 5)]
     exercise(
         answer,
@@ -130,8 +131,8 @@ def check_line_synthesis(answer: Function) -> None:
     generator = np.random.default_rng(15)
     cases = [
         (
-            torch.from_numpy(generator.standard_normal((4, m))),
-            torch.from_numpy(generator.standard_normal((field, m))),
+            normal(generator, 4, m),
+            normal(generator, field, m),
         )
         for m, field in ((9, 3), (5, 7))
     ]
@@ -171,7 +172,7 @@ def check_tile_by_tile(answer: Function) -> None:
     }
     generator = np.random.default_rng(16)
     cases = [
-        (torch.from_numpy(generator.standard_normal((3, side**2))), side, t, u)
+        (normal(generator, 3, side**2), side, t, u)
         for side, t, u in ((12, 4, 3), (12, 2, 6), (6, 3, 2))
     ]
     exercise(answer, tiled, mistakes, cases)

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from course_utils.checks import Function, exercise
+from course_utils.data import normal
 
 
 def check_rate_of(answer: Function) -> None:
@@ -32,7 +33,7 @@ def check_rate_of(answer: Function) -> None:
         "these are bits: asked for are nats": lambda m, v: rate(m, v) / np.log(2),
     }
     generator = np.random.default_rng(18)
-    cases = [tuple(torch.from_numpy(generator.standard_normal((2, 7, m)))) for m in (3, 8)]
+    cases = [tuple(normal(generator, 2, 7, m)) for m in (3, 8)]
     cases[0] = cases[0][0], cases[0][1].abs()  # so that one who takes its logarithm is told
     exercise(answer, rate, mistakes, cases)
 
@@ -61,7 +62,7 @@ def check_drawn_code(answer: Function) -> None:
         ),
     }
     generator = np.random.default_rng(19)
-    cases = [tuple(torch.from_numpy(generator.standard_normal((3, 6, m)))) for m in (3, 8)]
+    cases = [tuple(normal(generator, 3, 6, m)) for m in (3, 8)]
     cases[0] = cases[0][0], cases[0][1].abs(), cases[0][2]  # so that one who takes its root is told
     exercise(answer, draw, mistakes, cases)
 
@@ -101,9 +102,7 @@ def check_expected_error(answer: Function) -> None:
     }
     generator = np.random.default_rng(20)
     cases = [
-        tuple(
-            torch.from_numpy(generator.standard_normal(s)) for s in ((5, n), (5, m), (5, m), (n, m))
-        )
+        tuple(normal(generator, *s) for s in ((5, n), (5, m), (5, m), (n, m)))
         for n, m in ((4, 6), (7, 3))
     ]
     exercise(answer, error, mistakes, cases)
@@ -149,7 +148,7 @@ def check_evidence_at_test(answer: Function) -> None:
     }
     generator = np.random.default_rng(21)
     cases = [
-        tuple(torch.from_numpy(generator.standard_normal(s)) for s in ((5, 2 * m), (5, m), (c, m)))
+        tuple(normal(generator, *s) for s in ((5, 2 * m), (5, m), (c, m)))
         for m, c in ((4, 3), (6, 10))
     ]
     exercise(answer, lambda o, e, Wc: normalize(mean_of(o, Wc)) @ Wc.T, mistakes, cases)

@@ -45,12 +45,7 @@ def patches(rng: np.random.Generator, count: int, noise: bool = False) -> Tensor
     size = PATCHES["size"]
     if noise:
         return torch.from_numpy(rng.standard_normal((count, size**2), np.float32))
-    return photograph_patches(size, count, rng)
-
-
-def photograph_patches(size: int, count: int, rng: np.random.Generator) -> Tensor:
-    """Return patches (count, size * size) of the whitened photographs."""
-    return data.patches(list(data.whitened_images().values()), size, count, rng)
+    return data.photograph_patches(size, count, rng)
 
 
 def with_contrast(x: Tensor) -> Tensor:
@@ -150,7 +145,7 @@ def code_measures(
 
 def invariance(features: Features, rng: np.random.Generator, name: str) -> dict[str, float]:
     """Return how far features move when photographs are shifted or turned; see groups.moved."""
-    wide = with_contrast(photograph_patches(36, 2000, rng))
+    wide = with_contrast(data.photograph_patches(36, 2000, rng))
     still = features(groups.moved(wide, 36, PATCHES["size"], 0.0, 0.0))
     figures = {}
     for pixels in (0, 1, 2, 3, 4, 6, 8):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_utils.built import ista
-from course_utils.data import digits, patches, whitened_images
+from course_utils.data import digits, photograph_patches
 from course_utils.reproduce import Outcome
 
 ISTA = {
@@ -20,11 +20,10 @@ def ista_seed(settings: dict, seed: int) -> Outcome:
     duality gap of 1e-4 (digits: after 1,000 steps of FISTA).
     """
     generator = np.random.default_rng(seed)
-    images = list(whitened_images().values())
     s = settings["patches"]
-    x = patches(images, s["size"], s["count"], generator)
+    x = photograph_patches(s["size"], s["count"], generator)
     Wd, _ = ista.learn_dictionary(x, s["m"], s["lmbd"], s["steps"], generator)
-    x = patches(images, s["size"], 5000, generator)
+    x = photograph_patches(s["size"], 5000, generator)
     figures = _figures("patches", x, ista.sparse_codes(x, Wd, s["lmbd"]), Wd, s["lmbd"])
     s, x = settings["digits"], digits().x
     nonneg = {"prox": ista.shrink_nonneg}

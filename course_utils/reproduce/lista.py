@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from course_utils.built import ista, lista
-from course_utils.data import gaussian_dictionary, patches, weights, whitened_images
+from course_utils.data import gaussian_dictionary, photograph_patches, weights
 from course_utils.reproduce import Outcome
 from course_utils.training import minibatches
 
@@ -159,9 +159,8 @@ def lista_patches_seed(s: dict, seed: int) -> Outcome:
     """
     figures, generator = {}, np.random.default_rng([5, seed])
     Wd, lmbd = weights("ista")["patches"], s["lmbd"]
-    images = list(whitened_images().values())
-    X = patches(images, 12, s["patches"], generator)
-    x = patches(images, 12, s["test"], generator)
+    X = photograph_patches(12, s["patches"], generator)
+    x = photograph_patches(12, s["test"], generator)
     least = ista.energy(x, ista.sparse_codes(x, Wd, lmbd, gap=1e-4), Wd, lmbd).mean()
 
     def above(z: torch.Tensor) -> float:
