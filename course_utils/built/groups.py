@@ -7,6 +7,7 @@ __all__ = [
     "ring_pools",
     "torus_pools",
     "gaussian_window",
+    "root",
     "pool_norms",
     "group_guard",
     "group_energy",
@@ -15,8 +16,10 @@ __all__ = [
     "rounded_energy",
     "steepness",
     "pooled_iterates",
+    "with_momentum",
     "pooled_codes",
     "Predictor",
+    "encoder_step",
     "predictive_step",
     "learn_predictive",
     "orientations",
@@ -35,7 +38,7 @@ __all__ = [
 ]
 
 # %% ../../notebooks/04_group_sparsity.ipynb #imports
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -44,7 +47,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import affine_grid, grid_sample, normalize
 
-from course_utils.built.ista import fista, guard, lipschitz, orientation_moment, unit_columns
+from course_utils.built.ista import decoder_step, fista, guard, lipschitz
+from course_utils.built.ista import orientation_moment, unit_columns
 from course_utils.built.lista import ista_matrices
 from course_utils.data import gaussian_dictionary
 from course_utils.training import fit, minibatches
@@ -107,19 +111,23 @@ def gaussian_window(size: int, width: float) -> Tensor:
     return (-0.5 * (places / width) ** 2).softmax(0)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #norm-def
+def root(squares: Tensor) -> Tensor:
+    """Return √ of each entry; its gradient is zero where it is (PyTorch's is infinite there)."""
+    return squares.clamp(min=1e-30).sqrt() * (squares > 0)
+
+
 def pool_norms(z: Tensor, pools: Tensor) -> Tensor:
     """Return √(Σ_k w_jk z_k²) for each pool, (B, p), of codes z (B, m); pools (p, m).
 
     Where it is zero, so is its gradient: one of its subgradients.
     """
-    squares = z.square() @ pools.T
-    return squares.clamp(min=1e-30).sqrt() * (squares > 0)  # PyTorch's slope of √0 is infinite
+    return root(z.square() @ pools.T)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #energy-def
-def group_guard(x: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -> None:
-    """Raise ValueError unless x, Wd and λ fit together (chapter 1) and pools is (p, m), finite, not
-    negative, and holds every unit."""
-    guard(x, Wd, lmbd)
+def group_guard(x: Tensor, Wd: Tensor, lmbd: float, pools: Tensor, z: Tensor | None = None) -> None:
+    """Raise ValueError unless x, Wd, λ and codes z, if there are any, fit together (chapter 1) and
+    pools is (p, m), finite, not negative, and holds every unit."""
+    guard(x, Wd, lmbd, z)
     m = Wd.shape[1]
     if pools.ndim != 2 or pools.shape[1] != m:
         raise ValueError(f"pools must be (p, {m}), a column per unit, not {tuple(pools.shape)}")
@@ -134,7 +142,7 @@ def group_energy(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -
 
     x (B, n), z (B, m), Wd (n, m), pools (p, m). Raises ValueError if they do not fit together.
     """
-    group_guard(x, Wd, lmbd, pools)
+    group_guard(x, Wd, lmbd, pools, z)
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * pool_norms(z, pools).sum(1)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #shrink-def
@@ -154,9 +162,10 @@ def group_kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Te
     """Return how far z (B, m) is from the conditions of a minimum, for disjoint pools: (B,).
 
     The largest, over pools, of ‖c − λ z / ‖z‖‖ where a pool is on and ‖c‖ − λ where it is off,
-    with c = Wdᵀ (x − Wd z). Zero at a minimum and only there.
+    with c = Wdᵀ (x − Wd z); x (B, n), Wd (n, m), pools (p, m). Zero at a minimum and only there.
+    Raises ValueError on what does not fit.
     """
-    guard(x, Wd, lmbd)
+    group_guard(x, Wd, lmbd, pools, z)
     c, norms = (x - z @ Wd.T) @ Wd, pool_norms(z, pools)
     pull = lmbd * z / (norms.clamp(min=1e-30) @ pools)
     on = pool_norms(c - pull, pools)
@@ -171,7 +180,7 @@ def rounded_energy(
 
     At most λ p ε above group_energy. Raises ValueError if the arguments do not fit together.
     """
-    group_guard(x, Wd, lmbd, pools)
+    group_guard(x, Wd, lmbd, pools, z)
     norms = (z.square() @ pools.T + eps**2).sqrt()
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * norms.sum(1)
 
@@ -202,6 +211,22 @@ def pooled_iterates(
         yield z
         z = z + ((x - z @ Wd.T) @ Wd - h * z) / (L + h)
 
+# %% ../../notebooks/04_group_sparsity.ipynb #momentum-def
+def with_momentum(step: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
+    """Return where so many steps lead from start (B, m), each taken a little further ahead.
+
+    Where a row's step points back, against the way it was going, it stops and starts anew. Beck &
+    Teboulle 2009 (momentum); O'Donoghue & Candès 2015 (the restart).
+    """
+    z, y, t = start, start, 1.0
+    for _ in range(steps):
+        last, z = z, step(y)
+        t_next = (1 + (1 + 4 * t**2) ** 0.5) / 2
+        ahead = z - last
+        downhill = ((y - z) * ahead).sum(1, keepdim=True) <= 0
+        y, t = z + (t - 1) / t_next * ahead * downhill, t_next
+    return z
+
 # %% ../../notebooks/04_group_sparsity.ipynb #codes-def
 def pooled_codes(
     x: Tensor,
@@ -216,22 +241,23 @@ def pooled_codes(
     """Return codes (B, m) after so many steps of majorise-minimise with momentum.
 
     They make rounded_energy + α/2 ‖z − guess‖² small, starting from guess (B, m): Wdᵀ x / L unless
-    given. Faster than pooled_iterates, and not proved to descend at every step. Raises ValueError
-    if the arguments do not fit together, or if eps is not positive.
+    given. x (B, n), Wd (n, m), pools (p, m). Faster than pooled_iterates, and not proved to descend
+    at every step. Raises ValueError if the arguments do not fit together or the guess is not
+    finite, if eps is not positive, or α is negative.
     """
-    group_guard(x, Wd, lmbd, pools)
-    L, t, drive, overlap = lipschitz(Wd), 1.0, x @ Wd, Wd.T @ Wd
+    group_guard(x, Wd, lmbd, pools, guess)
+    if not 0 <= alpha < float("inf"):
+        raise ValueError(f"alpha must be finite and not negative, but it is {alpha}")
+    L, drive, overlap = lipschitz(Wd), x @ Wd, Wd.T @ Wd
     guess = drive / L if guess is None else guess
-    z = y = guess
-    for _ in range(steps):
+    if not guess.isfinite().all():
+        raise ValueError("the guess must hold finite numbers only: find the nan or inf in it")
+
+    def step(y: Tensor) -> Tensor:
         h = steepness(y, lmbd, pools, eps)
-        push = drive - y @ overlap + alpha * (guess - y) - h * y
-        last, z = z, y + push / (L + alpha + h)
-        t_next = (1 + (1 + 4 * t**2) ** 0.5) / 2
-        ahead = z - last
-        downhill = ((y - z) * ahead).sum(1, keepdim=True) <= 0
-        y, t = z + (t - 1) / t_next * ahead * downhill, t_next
-    return z
+        return y + (drive - y @ overlap + alpha * (guess - y) - h * y) / (L + alpha + h)
+
+    return with_momentum(step, guess, steps)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #predictor-def
 class Predictor(nn.Module):
@@ -250,6 +276,16 @@ class Predictor(nn.Module):
         return self.gain * torch.tanh(x @ self.We.T + self.b)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #alternate-def
+def encoder_step(guess: Tensor, z: Tensor, optimizer: torch.optim.Optimizer, alpha: float) -> float:
+    """Step the encoder whose guess (B, m) this is towards codes z (B, m); return the mean
+    α/2 ‖z − guess‖² before the step."""
+    prediction = 0.5 * alpha * (z - guess).square().sum(1).mean()
+    optimizer.zero_grad()
+    prediction.backward()
+    optimizer.step()
+    return prediction.item()
+
+
 def predictive_step(
     state: tuple[Tensor, Predictor, torch.optim.Optimizer],
     x: Tensor,
@@ -267,12 +303,9 @@ def predictive_step(
     guess = g(x)
     z = pooled_codes(x, Wd, lmbd, pools, steps, guess.detach(), alpha)
     energy = group_energy(x, z, Wd, lmbd, pools).mean().item()
-    prediction = 0.5 * alpha * (z - guess).square().sum(1).mean()
-    Wd = unit_columns(Wd + (x - z @ Wd.T).T @ z / max(lipschitz(z), 1e-12))
-    optimizer.zero_grad()
-    prediction.backward()
-    optimizer.step()
-    return (Wd, g, optimizer), {"energy": energy, "prediction": prediction.item()}
+    Wd = unit_columns(decoder_step(Wd, x, z))
+    prediction = encoder_step(guess, z, optimizer, alpha)
+    return (Wd, g, optimizer), {"energy": energy, "prediction": prediction}
 
 # %% ../../notebooks/04_group_sparsity.ipynb #alternate-def-2
 def learn_predictive(

@@ -16,6 +16,7 @@ __all__ = [
     "fista",
     "shrink_nonneg",
     "unit_columns",
+    "decoder_step",
     "dictionary_step",
     "learn_dictionary",
     "orientation_moment",
@@ -43,11 +44,16 @@ from course_utils.training import fit, minibatches, progress
 Prox = Callable[[Tensor, float | Tensor], Tensor]
 
 # %% ../../notebooks/01_ista.ipynb #guard
-def guard(x: Tensor, Wd: Tensor, lmbd: float | Tensor = 0.0) -> None:
-    """Raise ValueError unless x (B, n), Wd (n, m) and lmbd >= 0 are finite and fit together."""
+def guard(x: Tensor, Wd: Tensor, lmbd: float | Tensor = 0.0, z: Tensor | None = None) -> None:
+    """Raise ValueError unless x (B, n), Wd (n, m) and lmbd >= 0 are finite and fit together, and
+    with them codes z (B, m), if there are any."""
     shapes = f"x has shape {tuple(x.shape)} and Wd {tuple(Wd.shape)}"
     if x.ndim != 2 or Wd.ndim != 2 or x.shape[1] != Wd.shape[0]:
         raise ValueError(f"x must be (B, n) and Wd (n, m), but {shapes}")
+    if z is not None and z.shape != (len(x), Wd.shape[1]):
+        raise ValueError(
+            f"z must be {(len(x), Wd.shape[1])}, a code for each x, not {tuple(z.shape)}"
+        )
     if not (x.isfinite().all() and Wd.isfinite().all()):
         raise ValueError("x and Wd must hold finite numbers only: find the nan or inf in them")
     if not Wd.any():
@@ -65,7 +71,7 @@ def energy(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Tensor:
     x (B, n), z (B, m), Wd (n, m); lmbd a number, or (B, 1) with one λ per row.
     Raises ValueError if they do not fit together.
     """
-    guard(x, Wd, lmbd)
+    guard(x, Wd, lmbd, z)
     return 0.5 * (x - z @ Wd.T).square().sum(1) + (lmbd * z.abs()).sum(1)
 
 # %% ../../notebooks/01_ista.ipynb #shrink-def
@@ -121,7 +127,10 @@ def ista(
 
 # %% ../../notebooks/01_ista.ipynb #lambda-max-def
 def lambda_max(x: Tensor, Wd: Tensor) -> Tensor:
-    """Return the smallest λ at which the best code of each row of x (B, n) is zero: (B, 1)."""
+    """Return the smallest λ at which the best code of each row of x (B, n) is zero: (B, 1).
+
+    Wd (n, m). Raises ValueError if they do not fit together.
+    """
     guard(x, Wd)
     return (x @ Wd).abs().amax(1, keepdim=True)
 
@@ -129,10 +138,11 @@ def lambda_max(x: Tensor, Wd: Tensor) -> Tensor:
 def kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Tensor:
     """Return how far each code z (B, m) is from satisfying the conditions of a minimum: (B,).
 
-    The largest, over the atoms, of |c_i − λ sign(z_i)| where z_i ≠ 0 and of |c_i| − λ where it
-    is zero, with c = Wdᵀ (x − Wd z). Not divided by λ. Zero at a minimum and only there.
+    x (B, n), Wd (n, m), lmbd a number or (B, 1). The largest, over the atoms, of
+    |c_i − λ sign(z_i)| where z_i ≠ 0 and of |c_i| − λ where it is zero, with c = Wdᵀ (x − Wd z).
+    Not divided by λ. Zero at a minimum and only there. Raises ValueError on what does not fit.
     """
-    guard(x, Wd, lmbd)
+    guard(x, Wd, lmbd, z)
     c = (x - z @ Wd.T) @ Wd
     active = (c - lmbd * z.sign()).abs()
     resting = (c.abs() - lmbd).clamp(min=0)
@@ -142,10 +152,12 @@ def kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Ten
 def duality_gap(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Tensor:
     """Return a bound on E(x, z) − min E for each row: (B,); for λ > 0, zero only at a minimum.
 
-    The dual point is s r, the residual r = x − Wd z scaled by s <= 1 until |Wdᵀ s r| <= λ.
-    Written as a sum of terms that are not negative, so that little cancels in float32.
+    x (B, n), z (B, m), Wd (n, m), lmbd a number or (B, 1). The dual point is s r, the residual
+    r = x − Wd z scaled by s <= 1 until |Wdᵀ s r| <= λ (El Ghaoui, Viallon & Rabbani 2012). Written
+    as a sum of terms that are not negative, so that little cancels in float32. Raises ValueError on
+    what does not fit.
     """
-    guard(x, Wd, lmbd)
+    guard(x, Wd, lmbd, z)
     r = x - z @ Wd.T
     c = r @ Wd
     s = (lmbd / c.abs().amax(1, keepdim=True).clamp(min=1e-30)).clamp(max=1)
@@ -193,6 +205,15 @@ def unit_columns(Wd: Tensor) -> Tensor:
     return Wd / Wd.norm(dim=0).clamp(min=1e-12)
 
 # %% ../../notebooks/01_ista.ipynb #dictionary-step-def
+def decoder_step(Wd: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    """Return Wd (n, m) after one gradient step on ½‖x − Wd z‖², summed over x (B, n), z (B, m).
+
+    The step is 1 over the largest eigenvalue of zᵀ z: the rule for the code, with the roles of
+    Wd and z exchanged.
+    """
+    return Wd + (x - z @ Wd.T).T @ z / max(lipschitz(z), 1e-12)
+
+
 def dictionary_step(
     Wd: Tensor,
     x: Tensor,
@@ -203,14 +224,12 @@ def dictionary_step(
 ) -> tuple[Tensor, dict[str, float]]:
     """Code x (B, n) by FISTA, then take one gradient step on Wd (n, m) and project it back.
 
-    The step is 1 over the largest eigenvalue of zᵀ z: the rule for the code, with the roles of
-    Wd and z exchanged. Returns the new Wd, and the batch's mean energy before the step.
+    Returns the new Wd, and the batch's mean energy before the step; see decoder_step.
     Olshausen & Field 1996 learn so, with another sparse cost and another step.
     """
     z = fista(x, Wd, lmbd, steps, prox=prox)
     before = energy(x, z, Wd, lmbd).mean().item()
-    Wd = Wd + (x - z @ Wd.T).T @ z / max(lipschitz(z), 1e-12)
-    return project(Wd), {"energy": before}
+    return project(decoder_step(Wd, x, z)), {"energy": before}
 
 # %% ../../notebooks/01_ista.ipynb #learn-def
 def learn_dictionary(

@@ -67,7 +67,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn.functional import softplus
 
-from course_utils.built.groups import places, turn
+from course_utils.built.groups import encoder_step, places, root, turn, with_momentum
 from course_utils.built.ista import orientation_moment, shrink, unit_columns
 from course_utils.data import gaussian_dictionary
 from course_utils.training import fit
@@ -390,8 +390,7 @@ def local_energy(
     code_guard(z, sheet)
     if len(z) != len(x):
         raise ValueError(f"there are {len(z)} codes for {len(x)} images")
-    squares = over_pools(z.square(), pools)
-    norms = squares.clamp(min=1e-30).sqrt() * (squares > 0)  # as in chapter 4: no slope at zero
+    norms = root(over_pools(z.square(), pools))
     return 0.5 * (x - synthesis(z, W, sheet)).square().sum(1) + lmbd * norms.sum(1)
 
 # %% ../../notebooks/05_local_filters.ipynb #codes-def
@@ -422,16 +421,13 @@ def local_codes(
     code_guard(guess, sheet)
     if len(guess) != len(x):
         raise ValueError(f"there are {len(guess)} guesses for {len(x)} images")
-    z, y, t = guess, guess, 1.0
-    for _ in range(steps):
+
+    def step(y: Tensor) -> Tensor:
         h = lmbd * over_units((over_pools(y.square(), pools) + eps**2).rsqrt(), pools)
         push = analysis(x - synthesis(y, W, sheet), W, sheet) + alpha * (guess - y) - h * y
-        last, z = z, y + push / (L + alpha + h)
-        t_next = (1 + (1 + 4 * t**2) ** 0.5) / 2
-        ahead = z - last
-        downhill = ((y - z) * ahead).sum(1, keepdim=True) <= 0
-        y, t = z + (t - 1) / t_next * ahead * downhill, t_next
-    return z
+        return y + push / (L + alpha + h)
+
+    return with_momentum(step, guess, steps)
 
 # %% ../../notebooks/05_local_filters.ipynb #bound-def
 def neighbourhood_bound(z: Tensor, sheet: Sheet) -> float:
@@ -523,16 +519,13 @@ def local_step(
     guess = g(x)
     z = local_codes(x, W, sheet, lmbd, pools, inner, L, guess.detach(), alpha)
     energy = local_energy(x, z, W, sheet, lmbd, pools).mean().item()
-    prediction = 0.5 * alpha * (z - guess).square().sum(1).mean()
     slope = weight_gradient(x - synthesis(z, W, sheet), z, sheet)
     step = 1.7 / max(neighbourhood_bound(z, sheet), 1e-12)  # the error falls below 2
     Wd = unit_columns(tie(Wd + step * slope))
-    optimizer.zero_grad()
-    prediction.backward()
-    optimizer.step()
+    prediction = encoder_step(guess, z, optimizer, alpha)
     for p in g.parameters():
         p.data = tie(p.data.reshape(-1, sheet.units)).reshape(p.shape)
-    return LocalState(Wd, v, g, optimizer), {"energy": energy, "prediction": prediction.item()}
+    return LocalState(Wd, v, g, optimizer), {"energy": energy, "prediction": prediction}
 
 # %% ../../notebooks/05_local_filters.ipynb #learn-def
 def learn_local(
