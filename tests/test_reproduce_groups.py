@@ -11,15 +11,22 @@ from course_utils.data import Labelled, Mnist
 from course_utils.reproduce import groups
 
 PARTS = {
+    "overlap": lambda seed: groups.overlap_seed("stride1.price2", seed),
     "map": groups.map_seed,
-    "sweep": lambda seed: groups.sweep_seed("noise", seed),
+    "sweep": lambda seed: groups.sweep_seed(groups.SWEEP, "noise", seed),
     "mnist": groups.mnist_seed,
     "few_labels": groups.few_labels_seed,
+    "rivals": groups.rivals_seed,
 }
 KINDS = ("", "_frequency", "_place")
 CODE = ("unexplained", "price_alone", "gap_closed_by_guess")
 CODE += tuple(f"{code}_{of}" for code in ("group", "l1") for of in ("units", "pools"))
 CODE += tuple(f"{code}_pools_shuffled" for code in ("group", "l1"))
+CODE += tuple(
+    f"{code}_{of}"
+    for code in ("group", "l1")
+    for of in ("norms", *(f"pools_over_{least}" for least in (0.1, 0.2, 0.5)))
+)
 
 
 def of_map(name):
@@ -49,6 +56,7 @@ def small(monkeypatch):
         "MAP": {"side": 8, "pool": 4, "steps": 5},
         "PATCHES": {"count": 300},
         "SWEEP": {"side": 6, "steps": 5},
+        "OVERLAP": {"side": 6, "steps": 5},
         "MNIST": {
             "patches": 260 * 25,
             "steps": 3,
@@ -58,6 +66,7 @@ def small(monkeypatch):
             "labels": [1, 3],
         },
     }
+    changes["RIVALS"] = changes["MNIST"] | {"few": 3}
     for name, values in changes.items():
         for key, value in values.items():
             monkeypatch.setitem(getattr(groups, name), key, value)
@@ -86,7 +95,7 @@ def test_the_map_has_its_measures_those_of_the_control_and_its_weights():
 
 
 def test_a_sweep_has_the_measures_of_its_map_its_code_and_its_invariance():
-    figures, weights = groups.sweep_seed("noise", 0)
+    figures, weights = groups.sweep_seed(groups.SWEEP, "noise", 0)
     moves = [f"shift{k}" for k in (0, 1, 2, 3, 4, 6, 8)]
     moves += [f"turn{k}" for k in (5, 10, 15, 25, 35, 45, 60, 90)]
     expected = {f"{k}.noise" for k in CODE} | {f"change.noise.{move}" for move in moves}
@@ -142,6 +151,32 @@ def test_few_labels_have_the_errors_of_each_feature_and_number():
     names = ("pixels", "l1", "pooled")
     expected = {f"{kind}.{name}.{few}" for kind in kinds for name in names for few in (1, 3)}
     assert figures.keys() == expected
+
+
+def test_rivals_have_the_errors_of_each_feature():
+    figures, _ = groups.rivals_seed(0)
+    kinds = ("mnist_error_percent", "mnist_validation_percent", "mnist_C")
+    names = ("pooled", "random_pools", "units", "l1_0.5", "l1_1.0", "l1_2.0", "l1_4.0")
+    assert figures.keys() == {f"{kind}.{name}.3" for kind in kinds for name in names}
+
+
+def test_random_pools_are_as_many_and_as_large_but_of_other_units(monkeypatch):
+    seen = {}
+
+    def keep(fit_on, choose_on, test_on, Cs, name):
+        """Keep the features of the few digits that are learned from."""
+        seen[name.removesuffix(".3")] = fit_on[0]
+        return {}
+
+    monkeypatch.setattr(groups, "best_svm", keep)
+    groups.rivals_seed(0)
+    units, pooled, at_random = (seen[name] for name in ("units", "pooled", "random_pools"))
+    assert units.shape == (30, 25 * 512)
+    assert pooled.shape == at_random.shape == (30, 25 * 128)
+    assert not np.allclose(pooled, at_random, rtol=0.1)
+    # a pool's weights sum to one number, so as long as units are alike, so are all pools
+    squares = [(x.reshape(30, 25, -1) ** 2).sum((0, 1, 2)) for x in (pooled, at_random)]
+    assert squares[0] == pytest.approx(squares[1], rel=0.2)
 
 
 def test_windows_are_cut_row_by_row_and_centred():

@@ -49,8 +49,16 @@ RUNS = {
     ),
     "groups_live": ({"all": Part(groups.live_seed, 10)}, groups.LIVE),
     "groups_sweep": (
-        {name: Part(partial(groups.sweep_seed, name), 3) for name in groups.SWEEPS},
+        {name: Part(partial(groups.sweep_seed, groups.SWEEP, name), 3) for name in groups.SWEEPS},
         groups.SWEEP | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES},
+    ),
+    "groups_longer": (
+        {name: Part(partial(groups.sweep_seed, groups.LONGER, name), 3) for name in groups.SWEEPS},
+        groups.LONGER | {"sweeps": groups.SWEEPS, "patches": groups.PATCHES},
+    ),
+    "groups_overlap": (
+        {name: Part(partial(groups.overlap_seed, name), 3) for name in groups.OVERLAPS},
+        groups.OVERLAP | {"overlaps": groups.OVERLAPS, "patches": groups.PATCHES},
     ),
     "local": (
         {"map": Part(local.map_seed, 3)}

@@ -71,15 +71,42 @@ def map_seed(seed: int) -> Outcome:
     return figures, weights
 
 
-def sweep_seed(name: str, seed: int) -> Outcome:
-    """Learn one of SWEEPS; return the measures of its map and its code, and its filters."""
-    s, rng = SWEEP | SWEEPS[name], np.random.default_rng([seed, 1])
+# Has it settled? The same again, four times as long.
+LONGER = SWEEP | {"steps": 4 * SWEEP["steps"]}
+
+
+def sweep_seed(sweep: dict, name: str, seed: int) -> Outcome:
+    """Learn one of SWEEPS, else as `sweep` (SWEEP or LONGER) says; return the measures of its map
+    and its code, and its filters."""
+    s, rng = sweep | SWEEPS[name], np.random.default_rng([seed, 1])
     x, pools = patches(rng, PATCHES["count"], s.get("noise", False)), torus(s)
     Wd, g, _ = groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)
     figures = measures(Wd, s, name, rng)
     figures |= code_measures(x[:2000], Wd, g, pools, s["lmbd"], name, rng)
     figures |= invariance(lambda x: groups.pool_norms(g(x), pools), rng, name)
     return figures, {name: Wd}
+
+
+# Is it the overlap that keeps neighbours from turning into copies? Windows of 2 x 2, at stride 2,
+# which is disjoint, and at stride 1; all else alike, a lone unit's price, too.
+OVERLAP = SWEEP | {"pool": 2}
+OVERLAPS = {
+    f"stride{stride}.price{price}": {"stride": stride, "price": price}
+    for stride in (2, 1)
+    for price in (2, 4, 8)
+}
+
+
+def overlap_seed(name: str, seed: int) -> Outcome:
+    """Learn one of OVERLAPS; return which share of the pairs of units that share a pool are
+    copies: |cosine| above 0.99."""
+    s, rng = OVERLAP | OVERLAPS[name], np.random.default_rng([seed, 1])
+    x, pools = patches(rng, PATCHES["count"]), torus(s)
+    lmbd = s["price"] / pools.sqrt().sum(0).mean().item()
+    Wd, _, _ = groups.learn_predictive(x, pools, lmbd, s["steps"], rng)
+    together = (pools.T @ pools > 0).triu(1)
+    copies = (Wd.T @ Wd).abs()[together] > 0.99
+    return {f"copies.{name}": copies.float().mean().item()}, {}
 
 
 def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[str, float]:
@@ -113,6 +140,10 @@ def code_measures(
     for kind, code in (("group", z), ("l1", by_l1)):
         carried = groups.spread_of(code, pools, rng)
         figures |= {f"{kind}_{key}": count for key, count in carried.items()}
+        norms = groups.pool_norms(code, pools)  # what the price counts, and does not scale away
+        figures[f"{kind}_norms"] = norms.sum(1).mean().item()
+        for least in (0.1, 0.2, 0.5):
+            figures[f"{kind}_pools_over_{least}"] = (norms > least).sum(1).float().mean().item()
     rows = [groups.group_energy(x, code, Wd, lmbd, pools).mean() for code in (0 * z, g(x), z)]
     figures["gap_closed_by_guess"] = ((rows[0] - rows[1]) / (rows[0] - rows[2])).item()
     return {f"{key}.{name}": value for key, value in figures.items()}
@@ -251,6 +282,35 @@ def few_labels_seed(seed: int) -> Outcome:
         for few in s["labels"]:
             fit_few = coded(of, data.first_of_each(fit_on, few))
             figures |= best_svm(fit_few, *rest, s["C_few"], f"{name}.{few}")
+    return figures, {}
+
+
+# What of the gain with few labels is the pools' own? Rivals: L1 at four prices; the units of the
+# pooled encoder, not pooled; and the same units in pools whose members are drawn at random.
+RIVALS = MNIST | {"lmbd_l1": [0.5, 1.0, 2.0, 4.0], "few": 100}
+
+
+def rivals_seed(seed: int) -> Outcome:
+    """Compare pooled features of MNIST and their rivals with few labels of each digit."""
+    s, rng = RIVALS, np.random.default_rng([seed, 4])
+    train, test = data.mnist()
+    fit_on, choose_on = data.split(train, s["split"], rng)
+    x, pools = mnist_windows(fit_on.x, rng, s), mnist_pools(s)
+    g = mnist_encoder(x, pools, rng, s)
+    at_random = pools[:, torch.from_numpy(rng.permutation(len(pools.T)))]
+    features = {
+        "pooled": lambda x: groups.pool_norms(g(x), pools),
+        "random_pools": lambda x: groups.pool_norms(g(x), at_random),
+        "units": lambda x: g(x).abs(),
+    }
+    for lmbd in s["lmbd_l1"]:
+        by_l1 = mnist_encoder(x, torch.eye(len(pools.T)), rng, s | {"lmbd": lmbd})
+        features[f"l1_{lmbd}"] = lambda x, of=by_l1: of(x).abs()
+    figures, fit_few = {}, data.first_of_each(fit_on, s["few"])
+    for name, of in features.items():
+        of = at_all_places(of, s)
+        parts = [coded(of, part) for part in (fit_few, choose_on, test)]
+        figures |= best_svm(*parts, s["C_few"], f"{name}.{s['few']}")
     return figures, {}
 
 
