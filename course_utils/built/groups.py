@@ -47,8 +47,14 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import affine_grid, grid_sample, normalize
 
-from course_utils.built.ista import decoder_step, fista, guard, lipschitz
-from course_utils.built.ista import orientation_moment, unit_columns
+from course_utils.built.ista import (
+    decoder_step,
+    fista,
+    guard,
+    lipschitz,
+    orientation_moment,
+    unit_columns,
+)
 from course_utils.built.lista import ista_matrices
 from course_utils.data import gaussian_dictionary
 from course_utils.training import fit, minibatches
