@@ -1,4 +1,4 @@
-"""One loop for all training of the course: minibatches, steps, a progress bar, a history.
+"""One loop and one step for all training of the course: minibatches, a progress bar, a history.
 
 A step is a function of the state and a minibatch; it returns the new state and the figures worth
 watching. The loop knows nothing of what is trained.
@@ -13,6 +13,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Module
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 State = TypeVar("State")
@@ -63,3 +66,29 @@ def fit(
                 raise FloatingPointError(f"step {k}: {name} is {value}; try a smaller step size")
             history.setdefault(name, []).append(float(value))
     return state, {name: np.array(values) for name, values in history.items()}
+
+
+def descent_step(
+    criteria: Callable[[Module, Batch], dict[str, Tensor]],
+    weights: dict[str, float],
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    after: Callable[[Module], None] = lambda net: None,
+) -> Callable[[Module, Batch], tuple[Module, dict[str, float]]]:
+    """Return a step for `fit`: one of the optimizer down the weighted criteria, then `after`.
+
+    criteria: of a network and a minibatch, by name, each a number; one without a weight is only
+    watched. The step returns the network, and the criteria before it. Raises KeyError if a weight
+    names no criterion.
+    """
+
+    def step(net: Module, batch: Batch) -> tuple[Module, dict[str, float]]:
+        values = criteria(net, batch)
+        optimizer.zero_grad()
+        sum(weight * values[name] for name, weight in weights.items()).backward()
+        optimizer.step()
+        scheduler.step()
+        after(net)
+        return net, {name: value.item() for name, value in values.items()}
+
+    return step

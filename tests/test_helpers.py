@@ -14,7 +14,7 @@ from PIL import Image
 
 from course_utils import plots
 from course_utils.checks import claim, exercise, known
-from course_utils.training import fit, minibatches
+from course_utils.training import descent_step, fit, minibatches
 
 PNG = re.compile('base64,([^"]+)')
 
@@ -141,6 +141,26 @@ def test_fit_hands_the_state_on_and_keeps_the_history():
 def test_fit_stops_at_the_first_figure_that_is_not_finite():
     with pytest.raises(FloatingPointError, match="step 1: loss is nan"):
         fit(lambda s, b: (s, {"loss": b}), 0, iter([1.0, float("nan"), 2.0]), 3)
+
+
+def test_a_step_goes_down_the_weighted_criteria_and_then_does_what_is_asked():
+    net = torch.nn.Linear(1, 1, bias=False)
+    net.weight.data.fill_(2.0)
+    optimizer = torch.optim.SGD(net.parameters(), 0.5)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)
+
+    def criteria(net, batch):
+        return {"near": net.weight.sum(), "far": 3 * net.weight.sum(), "watched": batch.sum()}
+
+    held = []
+    step = descent_step(criteria, {"near": 1.0, "far": 2.0}, optimizer, scheduler, held.append)
+    again, values = step(net, torch.ones(3))
+    assert again is net is held[0]
+    assert net.weight.item() == 2 - 0.5 * (1 + 2 * 3)
+    assert values == {"near": 2, "far": 6, "watched": 3}, "as they were before the step"
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+    with pytest.raises(KeyError, match="nosuch"):
+        descent_step(criteria, {"nosuch": 1.0}, optimizer, scheduler)(net, torch.ones(3))
 
 
 def test_a_spread_names_median_lowest_and_highest():

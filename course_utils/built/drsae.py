@@ -12,6 +12,7 @@ __all__ = [
     "hold",
     "noisy_images",
     "longest_step",
+    "of_pair",
     "learning_step",
     "train",
     "error_percent",
@@ -31,7 +32,7 @@ from torch.nn import Parameter
 from torch.nn.functional import cross_entropy, normalize
 
 from course_utils.built.ista import guard, lipschitz
-from course_utils.training import fit, minibatches
+from course_utils.training import descent_step, fit, minibatches
 
 Criteria = dict[str, Tensor]
 Step = Callable[["DrSAE", tuple[Tensor, Tensor]], tuple["DrSAE", dict[str, float]]]
@@ -134,6 +135,12 @@ def longest_step(Wd: Tensor, T: int) -> float:
     return min(BOUNDS["We"] / T, 1.9 / lipschitz(Wd))
 
 # %% ../../notebooks/03_drsae.ipynb #step-def
+def of_pair(net: DrSAE, pair: tuple[Tensor, Tensor]) -> Criteria:
+    """Return the criteria of a minibatch: x (B, n), and the classes y (b,) of its first rows."""
+    x, y = pair
+    return criteria(net, x, net(x), y)
+
+
 def learning_step(
     optimizer: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler,
@@ -144,18 +151,7 @@ def learning_step(
 
     It takes a net and a minibatch (x, y), and returns the net and the criteria before the step.
     """
-
-    def step(net: DrSAE, pair: tuple[Tensor, Tensor]) -> tuple[DrSAE, dict[str, float]]:
-        x, y = pair
-        values = criteria(net, x, net(x), y)
-        optimizer.zero_grad()
-        sum(weights[name] * value for name, value in values.items()).backward()
-        optimizer.step()
-        scheduler.step()
-        hold(net, bounds)
-        return net, {name: value.item() for name, value in values.items()}
-
-    return step
+    return descent_step(of_pair, weights, optimizer, scheduler, after=lambda net: hold(net, bounds))
 
 # %% ../../notebooks/03_drsae.ipynb #train-def
 def train(

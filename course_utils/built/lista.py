@@ -40,7 +40,7 @@ from torch.nn import Parameter, ParameterList
 
 from course_utils.built.ista import energy, guard, lipschitz, shrink
 from course_utils.data import synthetic_codes
-from course_utils.training import fit
+from course_utils.training import descent_step, fit
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -310,14 +310,9 @@ def train(
     optimizer = torch.optim.Adam([group for group in groups if group["params"]])
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
-    def step(net: nn.Module, pair: tuple[Tensor, Tensor]) -> tuple[nn.Module, dict[str, float]]:
-        optimizer.zero_grad()
-        value = loss(net, *pair)
-        value.backward()
-        optimizer.step()
-        scheduler.step()
-        return net, {"loss": value.item()}
-
+    step = descent_step(
+        lambda net, pair: {"loss": loss(net, *pair)}, {"loss": 1.0}, optimizer, scheduler
+    )
     return fit(step, net, pairs, steps)[1]["loss"]
 
 # %% ../../notebooks/02_lista.ipynb #benchmark-def

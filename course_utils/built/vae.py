@@ -11,7 +11,6 @@ __all__ = [
     "AutoEncoder",
     "readings",
     "plain_criteria",
-    "learning_step",
     "learn",
     "batches",
     "SparseAutoEncoder",
@@ -50,7 +49,7 @@ from torch.nn.functional import cross_entropy
 
 from course_utils.built.drsae import evidence, shorten
 from course_utils.data import Labelled
-from course_utils.training import fit, minibatches
+from course_utils.training import descent_step, fit, minibatches
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #batch-def
 class Batch(NamedTuple):
@@ -118,22 +117,6 @@ def plain_criteria(net: AutoEncoder, batch: Batch) -> Criteria:
     """Return reconstruction and classification: nothing limits the code."""
     return readings(net, net(batch.x), batch)
 
-# %% ../../notebooks/06_noise_or_sparsity.ipynb #learn-def
-def learning_step(
-    criteria: Criterion, optimizer: torch.optim.Optimizer, weights: dict[str, float]
-) -> Callable[[AutoEncoder, Batch], tuple[AutoEncoder, dict[str, float]]]:
-    """Return a step for fit: down the weighted criteria that weights names, then net.hold()."""
-
-    def step(net: AutoEncoder, batch: Batch) -> tuple[AutoEncoder, dict[str, float]]:
-        values = criteria(net, batch)
-        optimizer.zero_grad()
-        sum(weight * values[name] for name, weight in weights.items()).backward()
-        optimizer.step()
-        net.hold()
-        return net, {name: value.item() for name, value in values.items()}
-
-    return step
-
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #learn-def-2
 def learn(
     net: AutoEncoder,
@@ -152,14 +135,8 @@ def learn(
     """
     optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=decay, fused=True)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    step = learning_step(criteria, optimizer, weights)
-
-    def falling(net: AutoEncoder, batch: Batch) -> tuple[AutoEncoder, dict[str, float]]:
-        done = step(net, batch)
-        scheduler.step()
-        return done
-
-    return fit(falling, net, batches, steps)[1]
+    step = descent_step(criteria, weights, optimizer, scheduler, after=lambda net: net.hold())
+    return fit(step, net, batches, steps)[1]
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #batches-def
 def batches(

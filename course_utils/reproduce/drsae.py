@@ -18,7 +18,7 @@ from course_utils.built import drsae
 from course_utils.data import Labelled, first_of_each, mnist, split
 from course_utils.reproduce import Outcome, record
 from course_utils.tools.files import replacing
-from course_utils.training import fit, minibatches
+from course_utils.training import descent_step, fit, minibatches
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 
@@ -190,14 +190,12 @@ def descent_seed(name: str, s: dict, seed: int) -> Outcome:
 
 def averaging_step(state: dict, weights: dict, bounds: dict) -> drsae.Step:
     """Return a step for fit, after which the running average takes its share of the weights."""
-    step = drsae.learning_step(state["optimizer"], state["scheduler"], weights, bounds)
 
-    def both(net: drsae.DrSAE, pair: tuple[Tensor, Tensor]) -> tuple[drsae.DrSAE, dict]:
-        net, values = step(net, pair)
+    def after(net: drsae.DrSAE) -> None:
+        drsae.hold(net, bounds)
         state["average"].update_parameters(net)
-        return net, values
 
-    return both
+    return descent_step(drsae.of_pair, weights, state["optimizer"], state["scheduler"], after)
 
 
 def mnist_parts(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled, Labelled]:
