@@ -76,9 +76,6 @@ MNIST_MIRRORS = (
 )
 
 
-_PICTURES = (".png", ".jpg", ".jpeg")
-
-
 def digits() -> Labelled:
     """Return scikit-learn's 1,797 handwritten digits: x (1797, 64) in [0, 1], y (1797,)."""
     from sklearn.datasets import load_digits
@@ -119,37 +116,6 @@ def natural_images() -> dict[str, Tensor]:
             pixels = imread(path) / 255
         grey = rgb2gray(pixels) if pixels.ndim == 3 else pixels
         images[photograph.name] = torch.from_numpy(grey).float()
-    return images
-
-
-def own_images() -> dict[str, Tensor]:
-    """Return your own photographs by file name, each grey (H, W) in [0, 1]: every PNG and JPEG in
-    the folder `images` of the folder named by the environment variable COURSE_DATA.
-
-    Raises FileNotFoundError if COURSE_DATA is not set or there is no such file, ValueError with
-    its name if one cannot be read.
-    """
-    from PIL import Image, ImageOps
-    from skimage.color import rgb2gray
-
-    where = os.environ.get("COURSE_DATA")
-    if not where:
-        raise FileNotFoundError("COURSE_DATA is not set: name a folder that has a folder `images`")
-    folder = Path(where).expanduser() / "images"
-    files = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _PICTURES]
-    if not files:
-        raise FileNotFoundError(f"{folder} holds no PNG or JPEG: put your photographs there")
-    images = {}
-    for path in files:
-        try:
-            with Image.open(path) as picture:
-                if picture.mode.startswith(("I", "F")):
-                    raise ValueError("it has more than 8 bits a colour; save it with 8")
-                upright = ImageOps.exif_transpose(picture)  # as the camera was held
-                pixels = np.asarray(upright.convert("RGB")) / 255
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
-        images[path.name] = torch.from_numpy(rgb2gray(pixels)).float()
     return images
 
 

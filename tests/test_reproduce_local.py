@@ -190,7 +190,7 @@ def test_own_images_are_read_grey_or_coloured(folder):
     put(folder / "b.JPG", (50, 40, 3))
     put(folder / "c.png", (50, 40, 4))
     (folder / "notes.txt").write_text("no picture")
-    images = data.own_images()
+    images = local.own_images()
     assert list(images) == ["a.png", "b.JPG", "c.png"]
     assert torch.allclose(images["a.png"], torch.from_numpy(grey / 255).float())
     assert images["b.JPG"].shape == images["c.png"].shape == (50, 40)
@@ -199,16 +199,16 @@ def test_own_images_are_read_grey_or_coloured(folder):
 
 def test_without_own_images_it_says_where_to_put_them(folder, monkeypatch):
     with pytest.raises(FileNotFoundError, match="put your photographs there"):
-        data.own_images()
+        local.own_images()
     monkeypatch.delenv("COURSE_DATA")
     with pytest.raises(FileNotFoundError, match="COURSE_DATA is not set"):
-        data.own_images()
+        local.own_images()
 
 
 def test_a_file_that_is_no_picture_is_named(folder):
     (folder / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
-        data.own_images()
+        local.own_images()
 
 
 def test_a_photograph_is_turned_as_the_camera_was_held(folder):
@@ -216,19 +216,19 @@ def test_a_photograph_is_turned_as_the_camera_was_held(folder):
     exif = picture.getexif()
     exif[274] = 6  # Orientation: turn by 90 degrees
     picture.save(folder / "a.jpg", exif=exif)
-    assert data.own_images()["a.jpg"].shape == (30, 40)
+    assert local.own_images()["a.jpg"].shape == (30, 40)
 
 
 def test_a_picture_with_16_bits_is_refused_by_name(folder):
     Image.fromarray(np.full((40, 30), 40_000, np.uint16)).save(folder / "deep.png")
     with pytest.raises(ValueError, match=r"deep\.png .* 8 bits"):
-        data.own_images()
+        local.own_images()
 
 
 def test_files_of_one_name_and_two_kinds_are_two_pictures(folder):
     put(folder / "a.png")
     put(folder / "a.jpg")
-    assert len(data.own_images()) == 2
+    assert len(local.own_images()) == 2
 
 
 def test_the_map_can_be_learned_from_own_photographs(folder):

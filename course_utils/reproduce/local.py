@@ -1,11 +1,15 @@
 """Chapter 5 at full size: a sheet of 100 x 100 units over images of 119 x 119, and its controls."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
+from skimage.color import rgb2gray
 from skimage.transform import rotate
 from torch import Tensor
 
@@ -111,12 +115,43 @@ def photographs(s: dict) -> tuple[Images, Images]:
     return images, {name: images.pop(name) for name in s["held_out"]}
 
 
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def own_images() -> dict[str, Tensor]:
+    """Return your own photographs by file name, each grey (H, W) in [0, 1]: every PNG and JPEG in
+    the folder `images` of the folder named by the environment variable COURSE_DATA.
+
+    Raises FileNotFoundError if COURSE_DATA is not set or there is no such file, ValueError with
+    its name if one cannot be read.
+    """
+    where = os.environ.get("COURSE_DATA")
+    if not where:
+        raise FileNotFoundError("COURSE_DATA is not set: name a folder that has a folder `images`")
+    folder = Path(where).expanduser() / "images"
+    files = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in PICTURES]
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no PNG or JPEG: put your photographs there")
+    images = {}
+    for path in files:
+        try:
+            with Image.open(path) as picture:
+                if picture.mode.startswith(("I", "F")):
+                    raise ValueError("it has more than 8 bits a colour; save it with 8")
+                upright = ImageOps.exif_transpose(picture)  # as the camera was held
+                pixels = np.asarray(upright.convert("RGB")) / 255
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+        images[path.name] = torch.from_numpy(rgb2gray(pixels)).float()
+    return images
+
+
 def own_photographs(s: dict) -> tuple[Images, Images]:
     """Return the reader's own photographs, whitened: all but the last to learn from, and that one.
 
     Raises ValueError if there are fewer than two, or one is smaller than the sheet's image.
     """
-    images = data.own_images()
+    images = own_images()
     small = [name for name, image in images.items() if min(image.shape) < s["image"]]
     if small:
         raise ValueError(f"smaller than {s['image']} x {s['image']}: {', '.join(small)}")
