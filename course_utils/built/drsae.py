@@ -100,8 +100,8 @@ def criteria(net: DrSAE, x: Tensor, z: Tensor, y: Tensor) -> Criteria:
 
 # %% ../../notebooks/03_drsae.ipynb #bounds-def
 def shorten(W: Tensor, longest: float, dim: int) -> None:
-    """Scale, in place, what in W is longer than longest to that length: columns if dim is 0, rows
-    if it is 1."""
+    """Scale, in place, what in W (a, b) is longer than longest to that length: columns if dim is
+    0, rows if it is 1."""
     W *= longest / W.norm(dim=dim, keepdim=True).clamp(min=longest)
 
 # %% ../../notebooks/03_drsae.ipynb #bounds-def-2
@@ -130,8 +130,8 @@ def noisy_images(x: Tensor, m: int, generator: np.random.Generator) -> Tensor:
 
 # %% ../../notebooks/03_drsae.ipynb #start-def-2
 def longest_step(Wd: Tensor, T: int) -> float:
-    """Return 1.25/T, the step that the bound on We allows, or 1.9/L if that is shorter: beyond 2/L
-    ISTA does not converge. Rolfe & LeCun's code starts from 1.25/T."""
+    """Return 1.25/T, the step that the bound on We allows, or 1.9/L if that is shorter, for Wd
+    (n, m): beyond 2/L ISTA does not converge. Rolfe & LeCun's code starts from 1.25/T."""
     return min(BOUNDS["We"] / T, 1.9 / lipschitz(Wd))
 
 # %% ../../notebooks/03_drsae.ipynb #step-def
@@ -174,7 +174,8 @@ def train(
 # %% ../../notebooks/03_drsae.ipynb #error-def
 @torch.no_grad()
 def error_percent(net: DrSAE, x: Tensor, y: Tensor, rows: int = 5000) -> float:
-    """Return the share of x (N, n) given the wrong class, in percent; rows at a time."""
+    """Return the share of x (N, n), with classes y (N,), given the wrong one, in percent; rows at a
+    time."""
     right = sum(
         (evidence(net(part), net.Wc).argmax(1) == truth).sum().item()
         for part, truth in zip(x.split(rows), y.split(rows), strict=True)

@@ -118,7 +118,8 @@ def gaussian_window(size: int, width: float) -> Tensor:
 
 # %% ../../notebooks/04_group_sparsity.ipynb #norm-def
 def root(squares: Tensor) -> Tensor:
-    """Return √ of each entry; its gradient is zero where it is (PyTorch's is infinite there)."""
+    """Return √ of squares, entry by entry; its gradient is zero where it is, where PyTorch's is
+    infinite."""
     return squares.clamp(min=1e-30).sqrt() * (squares > 0)
 
 
@@ -131,8 +132,8 @@ def pool_norms(z: Tensor, pools: Tensor) -> Tensor:
 
 # %% ../../notebooks/04_group_sparsity.ipynb #energy-def
 def group_guard(x: Tensor, Wd: Tensor, lmbd: float, pools: Tensor, z: Tensor | None = None) -> None:
-    """Raise ValueError unless x, Wd, λ and codes z, if there are any, fit together (chapter 1) and
-    pools is (p, m), finite, not negative, and holds every unit."""
+    """Raise ValueError unless x (B, n), Wd (n, m), λ and codes z (B, m), if there are any, fit
+    together (chapter 1) and pools (p, m) is finite, not negative, and holds every unit."""
     guard(x, Wd, lmbd, z)
     m = Wd.shape[1]
     if pools.ndim != 2 or pools.shape[1] != m:
@@ -155,8 +156,8 @@ def group_energy(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -
 def group_shrink(v: Tensor, theta: float | Tensor, pools: Tensor) -> Tensor:
     """Return v (B, m) with each pool's norm shortened by theta, and zero where it is shorter.
 
-    The proximal step of theta * Σ_j ‖z‖_{P_j} for disjoint pools with weights 1, pools (p, m):
-    ValueError otherwise. Yuan & Lin 2006.
+    The proximal step of theta * Σ_j ‖z‖_{P_j} for disjoint pools with weights 1, pools (p, m), and
+    theta a number or (B, 1). Raises ValueError otherwise. Yuan & Lin 2006.
     """
     if not ((pools == 0) | (pools == 1)).all() or not (pools.sum(0) == 1).all():
         raise ValueError("each unit must be in exactly one pool, with weight 1")
@@ -184,7 +185,8 @@ def rounded_energy(
 ) -> Tensor:
     """Return ½‖x − Wd z‖² + λ Σ_j √(Σ_k w_jk z_k² + ε²) for each row: (B,).
 
-    At most λ p ε above group_energy. Raises ValueError if the arguments do not fit together.
+    x (B, n), z (B, m), Wd (n, m), pools (p, m). At most λ p ε above group_energy. Raises ValueError
+    if they do not fit together.
     """
     group_guard(x, Wd, lmbd, pools, z)
     norms = (z.square() @ pools.T + eps**2).sqrt()
@@ -192,9 +194,9 @@ def rounded_energy(
 
 # %% ../../notebooks/04_group_sparsity.ipynb #smooth-def-2
 def steepness(z: Tensor, lmbd: float, pools: Tensor, eps: float) -> Tensor:
-    """Return h = λ Σ_j w_jk / √(Σ_k w_jk z_k² + ε²), (B, m), at codes z (B, m).
+    """Return h = λ Σ_j w_jk / √(Σ_k w_jk z_k² + ε²), (B, m), at codes z (B, m); pools (p, m).
 
-    Raises ValueError if eps is not positive.
+    The weights of the majoriser (Hunter & Lange 2004). Raises ValueError if eps is not positive.
     """
     if not eps > 0:
         raise ValueError(f"eps must be positive, but it is {eps}: at zero the norm has a kink")
@@ -302,8 +304,9 @@ def predictive_step(
 ) -> tuple[tuple[Tensor, Predictor, torch.optim.Optimizer], dict[str, float]]:
     """Infer the code of x (B, n), then step Wd (n, m), then the encoder; return state and figures.
 
-    Figures, before the step: "energy", the mean group_energy, and "prediction", the mean
-    α/2 ‖z − g(x)‖². Kavukcuoglu, Ranzato, Fergus & LeCun 2009.
+    state: Wd, the encoder and its optimizer; pools (p, m). Figures, before the step: "energy", the
+    mean group_energy, and "prediction", the mean α/2 ‖z − g(x)‖². Kavukcuoglu, Ranzato, Fergus &
+    LeCun 2009.
     """
     Wd, g, optimizer = state
     guess = g(x)
@@ -345,19 +348,22 @@ def orientations(Wd: Tensor, size: int) -> Tensor:
 
 # %% ../../notebooks/04_group_sparsity.ipynb #orientation-def-2
 def turn(a: Tensor, b: Tensor) -> Tensor:
-    """Return the angle between orientations a and b, in radians from 0 to π/2; shapes broadcast."""
+    """Return the angle between orientations a and b, entry by entry, in radians from 0 to π/2;
+    shapes broadcast."""
     return ((a - b + np.pi / 2) % np.pi - np.pi / 2).abs()
 
 # %% ../../notebooks/04_group_sparsity.ipynb #frequency-def
 def frequencies(Wd: Tensor, size: int) -> Tensor:
-    """Return the mean |f|, in cycles per pixel, in the power spectrum of each filter: (m,)."""
+    """Return the mean |f|, in cycles per pixel, in the power spectrum of each filter, (m,), of Wd
+    (size * size, m)."""
     P = torch.fft.fft2(Wd.T.reshape(-1, size, size)).abs().square()
     f = torch.fft.fftfreq(size)
     return (P * torch.hypot(f[:, None], f[None, :])).sum((1, 2)) / P.sum((1, 2)).clamp(min=1e-30)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #frequency-def-2
 def places(Wd: Tensor, size: int) -> Tensor:
-    """Return the centre of each filter's squares, (m, 2): row and column, in pixels."""
+    """Return the centre of the squares of each filter of Wd (size * size, m): row and column, in
+    pixels, (m, 2)."""
     power = Wd.T.reshape(-1, size, size).square()
     power = power / power.sum((1, 2), keepdim=True).clamp(min=1e-30)
     pixel = torch.arange(size).to(Wd)
@@ -365,8 +371,8 @@ def places(Wd: Tensor, size: int) -> Tensor:
 
 # %% ../../notebooks/04_group_sparsity.ipynb #difference-def
 def differences(Wd: Tensor, size: int) -> dict[str, Tensor]:
-    """Return how far any two filters differ, (m, m) each: "orientation" (radians), "frequency" (of
-    its logarithm) and "place" (pixels)."""
+    """Return how far any two filters of Wd (size * size, m) differ, (m, m) each: "orientation" (in
+    radians), "frequency" (of its logarithm) and "place" (in pixels)."""
     theta, f, place = (
         orientations(Wd, size),
         frequencies(Wd, size).clamp(min=1e-6).log(),
@@ -408,14 +414,16 @@ def carriers(a: Tensor, share: float = 0.95) -> Tensor:
 
 # %% ../../notebooks/04_group_sparsity.ipynb #unexplained-def
 def unexplained(x: Tensor, z: Tensor, Wd: Tensor) -> float:
-    """Return the share of the squares of x (B, n) that codes z (B, m) do not rebuild."""
+    """Return the share of the squares of x (B, n) that codes z (B, m) of Wd (n, m) do not
+    rebuild."""
     return ((x - z @ Wd.T).square().sum() / x.square().sum()).item()
 
 # %% ../../notebooks/04_group_sparsity.ipynb #l1-at-def
 def l1_codes_at(x: Tensor, Wd: Tensor, rest: float, steps: int = 100) -> Tensor:
     """Return the L1 codes (B, m) of x (B, n) whose unexplained share is rest, by bisection over λ.
 
-    Raises ValueError unless 0 < rest < 1, and if no λ leaves so little after the given steps.
+    Wd (n, m). Raises ValueError unless 0 < rest < 1, and if no λ leaves so little after the given
+    steps.
     """
     if not 0 < rest < 1:
         raise ValueError(f"the unexplained share must lie between 0 and 1, but it is {rest}")

@@ -45,8 +45,8 @@ Prox = Callable[[Tensor, float | Tensor], Tensor]
 
 # %% ../../notebooks/01_ista.ipynb #guard
 def guard(x: Tensor, Wd: Tensor, lmbd: float | Tensor = 0.0, z: Tensor | None = None) -> None:
-    """Raise ValueError unless x (B, n), Wd (n, m) and lmbd >= 0 are finite and fit together, and
-    with them codes z (B, m), if there are any."""
+    """Raise ValueError unless x (B, n), Wd (n, m) and lmbd >= 0, a number or (B, 1), are finite and
+    fit together, and with them codes z (B, m), if there are any."""
     shapes = f"x has shape {tuple(x.shape)} and Wd {tuple(Wd.shape)}"
     if x.ndim != 2 or Wd.ndim != 2 or x.shape[1] != Wd.shape[0]:
         raise ValueError(f"x must be (B, n) and Wd (n, m), but {shapes}")
@@ -169,7 +169,7 @@ def fista_iterates(
 ) -> Iterator[Tensor]:
     """Yield the codes z⁰ = 0, z¹, z², … of FISTA for ever, each (B, m).
 
-    Arguments as in ista_iterates. Beck & Teboulle 2009, equations 4.1 to 4.3.
+    Arguments and errors as in ista_iterates. Beck & Teboulle 2009, equations 4.1 to 4.3.
     """
     guard(x, Wd, lmbd)
     L = lipschitz(Wd) if L is None else L
@@ -196,7 +196,8 @@ def fista(
 
 # %% ../../notebooks/01_ista.ipynb #nonneg-def
 def shrink_nonneg(v: Tensor, theta: float | Tensor) -> Tensor:
-    """Return max(0, v − theta), the proximal step of theta * Σᵢ zᵢ over z >= 0: a shifted ReLU."""
+    """Return max(0, v − theta), entry by entry: the proximal step of theta * Σᵢ zᵢ over z >= 0, a
+    shifted ReLU. Shapes broadcast."""
     return (v - theta).clamp(min=0)
 
 # %% ../../notebooks/01_ista.ipynb #unit-columns-def
@@ -294,7 +295,8 @@ def greedy_step(
 
 # %% ../../notebooks/01_ista.ipynb #sparse-codes-rows-def
 def certified_codes(x: Tensor, Wd: Tensor, gap: float) -> Tensor:
-    """Return codes (B, m) at λ = 1, each row's duality gap at most gap times its energy.
+    """Return codes (B, m) of x (B, n) at λ = 1, Wd (n, m), each row's duality gap at most gap times
+    its energy.
 
     A row leaves as soon as a check, every 10 steps of length 1.3/L, certifies it. What 1,000
     steps in float32 do not certify is solved again in float64. Raises RuntimeError after 20,000
@@ -302,7 +304,10 @@ def certified_codes(x: Tensor, Wd: Tensor, gap: float) -> Tensor:
     """
     L = lipschitz(Wd) / 1.3  # longer steps than 1/L: the certificate tells whether they worked
     We_x, S = x @ Wd / L, torch.eye(Wd.shape[1]).to(x) - Wd.T @ Wd / L
-    row, z, y, found = torch.arange(len(x)), *(torch.zeros_like(We_x) for _ in range(3))
+    row, z, y, found = (
+        torch.arange(len(x), device=x.device),
+        *(torch.zeros_like(We_x) for _ in range(3)),
+    )
     for _ in range(2000 if x.dtype == torch.float64 else 100):
         for _ in range(10):
             z, y = greedy_step(z, y, We_x, S, 1 / L)
@@ -343,7 +348,8 @@ def code_bits(z: Tensor, step: float) -> Tensor:
 
     log2(m + 1) bits for the number k of active units, log2 C(m, k) for which they are, and for
     each of the k values the entropy of all rounded values in z that are not zero. An upper
-    bound on the best code length, apart from the table of those values, which all rows share.
+    bound on the best code length, apart from the table of those values, which all rows share. The
+    count of the support is enumerative coding (Cover 1973). Raises ValueError on what it cannot.
     """
     if not step > 0:
         raise ValueError(f"step must be positive, but it is {step}")

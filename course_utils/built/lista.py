@@ -101,14 +101,14 @@ class SoftThreshold(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Context, v: Tensor, theta: Tensor) -> Tensor:
-        """Return z = shrink(v, θ), and remember its sign."""
+        """Return z = shrink(v, θ), entry by entry, and remember its sign."""
         z = shrink(v, theta)
         ctx.save_for_backward(z, theta)
         return z
 
     @staticmethod
     def backward(ctx: Context, slope: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the slopes with respect to v and θ, from the slope with respect to z."""
+        """Return the slopes with respect to v and θ, entry by entry, from the slope by z."""
         z, theta = ctx.saved_tensors
         slope = slope * (z != 0)
         return slope, -(slope * z.sign()).sum_to_size(theta.shape)
@@ -146,7 +146,7 @@ class Lista(Unrolled):
         return x @ self.We.T
 
     def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return We x + S z (B, m)."""
+        """Return We x + S z (B, m), from u = We x (B, m) and z (B, m)."""
         return torch.addmm(u, z, self.S.T)
 
 # %% ../../notebooks/02_lista.ipynb #lista-def-3
@@ -167,7 +167,7 @@ class ListaUntied(Unrolled):
         self.S = ParameterList([S.clone() for _ in range(depth)])
 
     def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return We_k x + S_k z (B, m)."""
+        """Return We_k x + S_k z (B, m), from u = x (B, n) and z (B, m)."""
         return torch.addmm(u @ self.We[k].T, z, self.S[k].T)
 
 # %% ../../notebooks/02_lista.ipynb #lista-cp-def
@@ -183,7 +183,7 @@ class ListaCP(Unrolled):
         self.We = ParameterList([We.clone() for _ in range(depth)])
 
     def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return z + We_k (x − Wd z) (B, m)."""
+        """Return z + We_k (x − Wd z) (B, m), from u = x (B, n) and z (B, m)."""
         return torch.addmm(z, u - z @ self.Wd.T, self.We[k].T)
 
 # %% ../../notebooks/02_lista.ipynb #step-lista-def
@@ -206,7 +206,7 @@ class StepThetas(Unrolled):
         return x @ self.W
 
     def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return z + step_k Wᵀ(x − Wd z) (B, m)."""
+        """Return z + step_k Wᵀ(x − Wd z) (B, m), from u = x (B, n) and z (B, m)."""
         return z + self.log_step[k].exp() * (u - z @ self.gram)
 
 # %% ../../notebooks/02_lista.ipynb #step-lista-def-2
@@ -224,7 +224,8 @@ class StepLista(StepThetas):
 
 # %% ../../notebooks/02_lista.ipynb #alista-def
 def analytic_weights(Wd: Tensor) -> Tensor:
-    """Return the W (n, m) of ALISTA: the smallest ‖Wᵀ Wd‖_F with w_iᵀ d_i = 1 for each column.
+    """Return the W (n, m) of ALISTA for Wd (n, m): the smallest ‖Wᵀ Wd‖_F with w_iᵀ d_i = 1 for
+    each column.
 
     In closed form w_i = M d_i / (d_iᵀ M d_i) with M = (Wd Wdᵀ)⁻¹. Liu, Chen, Wang & Yin 2019.
     Raises ValueError if the columns of Wd do not span all inputs.
@@ -236,7 +237,8 @@ def analytic_weights(Wd: Tensor) -> Tensor:
 
 # %% ../../notebooks/02_lista.ipynb #alista-def-2
 def alista(Wd: Tensor, lmbd: float, depth: int) -> StepThetas:
-    """Return ALISTA: analytic weights, and 2 K learned numbers. Liu, Chen, Wang & Yin 2019."""
+    """Return ALISTA for Wd (n, m): analytic weights, and two learned numbers a layer. Liu, Chen,
+    Wang & Yin 2019."""
     return StepThetas(Wd, lmbd, depth, analytic_weights(Wd))
 
 # %% ../../notebooks/02_lista.ipynb #selection-def
@@ -279,7 +281,8 @@ def parameter_count(net: nn.Module) -> int:
 
 # %% ../../notebooks/02_lista.ipynb #losses-def
 def code_loss(net: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    """Return log(‖z − target‖² / ‖target‖²) over the minibatch, z the code of x.
+    """Return log(‖z − target‖² / ‖target‖²) over the minibatch, z the code of x (B, n), target (B,
+    m).
 
     The logarithm keeps the slope useful however small the error has become.
     """
@@ -319,7 +322,8 @@ def train(
 def synthetic_pairs(
     Wd: Tensor, size: int, generator: np.random.Generator, snr: float = np.inf
 ) -> Pairs:
-    """Yield for ever (x, z): codes z (size, m), Bernoulli(0.1)-Gaussian, and x = Wd z + noise.
+    """Yield for ever (x, z): codes z (size, m), Bernoulli(0.1)-Gaussian, and x = Wd z + noise, for
+    Wd (n, m).
 
     The noise has standard deviation std(Wd z) / 10^(snr / 20), snr in dB; at inf there is none.
     Protocol of Chen, Liu, Wang & Yin 2018.
@@ -332,7 +336,8 @@ def synthetic_pairs(
 
 # %% ../../notebooks/02_lista.ipynb #benchmark-def-2
 def nmse_db(z: Tensor, target: Tensor) -> float:
-    """Return 10 log10(‖z − target‖² / ‖target‖²) in dB, sums over the whole batch (B, m)."""
+    """Return 10 log10(‖z − target‖² / ‖target‖²) in dB, of z (B, m) and target (B, m), sums over
+    the whole batch."""
     return 10 * torch.log10((z - target).square().sum() / target.square().sum()).item()
 
 # %% ../../notebooks/02_lista.ipynb #benchmark-start

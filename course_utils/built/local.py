@@ -143,7 +143,8 @@ def synthesis_by_fields(z: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #gradient-fields-def
 def gradient_by_fields(x: Tensor, z: Tensor, sheet: Sheet) -> Tensor:
-    """Return Σ_b x_bp z_bk for each pixel p in the field of unit k: (field², units). To read."""
+    """Return Σ_b x_bp z_bk for each pixel p in the field of unit k, (field², units), of x (B,
+    image²) and z (B, units). To read."""
     return torch.einsum("bpk,bk->pk", x[:, fields(sheet)], z)
 
 # %% ../../notebooks/05_local_filters.ipynb #whole-def
@@ -169,7 +170,7 @@ def at_places(z: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #offsets-def-3
 def analysis_by_offsets(x: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
-    """Return what analysis_by_fields does, by a loop over the pixels of the field."""
+    """Return what analysis_by_fields does, by a loop over the pixels of the field; see there."""
     c = at_places(x.new_zeros(len(x), sheet.units), sheet)
     for pixel, row in zip(shifts(x, sheet), Wd, strict=True):
         c.addcmul_(pixel[:, :, None, :, None], at_places(row, sheet))
@@ -177,7 +178,7 @@ def analysis_by_offsets(x: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #offsets-def-4
 def synthesis_by_offsets(z: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
-    """Return what synthesis_by_fields does, by a loop over the pixels of the field."""
+    """Return what synthesis_by_fields does, by a loop over the pixels of the field; see there."""
     x = z.new_zeros(len(z), sheet.image**2)
     units = at_places(z, sheet)
     for pixel, row in zip(shifts(x, sheet), Wd, strict=True):
@@ -186,7 +187,7 @@ def synthesis_by_offsets(z: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #offsets-def-5
 def gradient_by_offsets(x: Tensor, z: Tensor, sheet: Sheet) -> Tensor:
-    """Return what gradient_by_fields does, by a loop over the pixels of the field."""
+    """Return what gradient_by_fields does, by a loop over the pixels of the field; see there."""
     units = at_places(z, sheet)
     rows = [(pixel[:, :, None, :, None] * units).sum(0) for pixel in shifts(x, sheet)]
     return torch.stack(rows).flatten(1)
@@ -264,17 +265,17 @@ def pack(Wd: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #pack-def-3
 def unpack(W: Tensor, sheet: Sheet) -> Tensor:
-    """Return the filters (field², units) in packed W: undoes pack."""
+    """Return the filters (field², units) in W (tiles, tile, window): undoes pack."""
     return slots(W.contiguous(), sheet).reshape(sheet.units, -1).T
 
 # %% ../../notebooks/05_local_filters.ipynb #analysis-def
 def analysis(x: Tensor, W: Tensor, sheet: Sheet) -> Tensor:
-    """Return c (B, units) = Wdᵀ x of images x (B, image²); W = pack(Wd, sheet)."""
+    """Return c (B, units) = Wdᵀ x of images x (B, image²); W = pack(Wd, sheet), see there."""
     return from_tiles(W @ windows(x, sheet), sheet)
 
 # %% ../../notebooks/05_local_filters.ipynb #synthesis-def
 def synthesis(z: Tensor, W: Tensor, sheet: Sheet) -> Tensor:
-    """Return x̂ (B, image²) = Wd z of codes z (B, units): the adjoint of analysis."""
+    """Return x̂ (B, image²) = Wd z of codes z (B, units): the adjoint of analysis; see there."""
     painted = W.mT @ to_tiles(z, sheet)
     n = sheet.image**2
     pixels = windows(torch.arange(n)[None], sheet).flatten()  # which pixel each of them is
@@ -282,7 +283,8 @@ def synthesis(z: Tensor, W: Tensor, sheet: Sheet) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #gradient-def
 def weight_gradient(x: Tensor, z: Tensor, sheet: Sheet) -> Tensor:
-    """Return Σ_b x_bp z_bk for each pixel p in the field of unit k: (field², units)."""
+    """Return Σ_b x_bp z_bk for each pixel p in the field of unit k, (field², units), of x (B,
+    image²) and z (B, units)."""
     return unpack(to_tiles(z, sheet) @ windows(x, sheet).mT, sheet)
 
 # %% ../../notebooks/05_local_filters.ipynb #pools-def
@@ -308,7 +310,7 @@ def slide(a: Tensor, window: Tensor) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #slide-def-2
 def slide_back(a: Tensor, window: Tensor) -> Tensor:
-    """Return the adjoint of slide: from (k + size - 1, ...) to (k, ...)."""
+    """Return the adjoint of slide: from a (k + size - 1, ...) to (k, ...), for window (size,)."""
     left = len(a) - len(window) + 1
     out = a.new_zeros(left, *a.shape[1:])
     for i, weight in enumerate(window.flip(0).tolist()):
@@ -317,7 +319,7 @@ def slide_back(a: Tensor, window: Tensor) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #over-pools-def
 def over_pools(a: Tensor, pools: SheetPools) -> Tensor:
-    """Return Σ_k w_jk a_k for each pool j: from (B, units) to (B, pools)."""
+    """Return Σ_k w_jk a_k for each pool j: from a (B, units) to (B, pools)."""
     side, window, order = pools
     rows = a.T if order is None else a.T[order]
     along = slide(rows.reshape(side, side, -1), window)
@@ -325,7 +327,7 @@ def over_pools(a: Tensor, pools: SheetPools) -> Tensor:
 
 # %% ../../notebooks/05_local_filters.ipynb #over-pools-def-2
 def over_units(a: Tensor, pools: SheetPools) -> Tensor:
-    """Return Σ_j w_jk a_j for each unit k: from (B, pools) to (B, units), the adjoint."""
+    """Return Σ_j w_jk a_j for each unit k: from a (B, pools) to (B, units), the adjoint."""
     side, window, order = pools
     along = slide_back(a.T.unflatten(0, (side + len(window) - 1, -1)), window)
     rows = slide_back(along.transpose(0, 1), window).transpose(0, 1).reshape(side**2, -1)
@@ -338,8 +340,9 @@ def largest_eigenvalue(
     apply: Callable[[Tensor], Tensor], v: Tensor, tolerance: float = 3e-3, most: int = 100
 ) -> tuple[float, Tensor]:
     """Return an estimate, from below, of the largest eigenvalue of a symmetric operator without
-    negative ones, and the vector that shows it. Power method from v, until the estimate grows by
-    less than tolerance of itself, or most steps. Raises ValueError if v is zero or not finite."""
+    negative ones, and the vector that shows it. Power method from v (any shape), until the estimate
+    grows by less than tolerance of itself, or most steps. Raises ValueError if v is zero or not
+    finite."""
     if not (v.isfinite().all() and v.any()):
         raise ValueError("the power method must begin with a finite vector that is not zero")
     value, last = 0.0, -1.0
@@ -354,14 +357,15 @@ def largest_eigenvalue(
 def sheet_lipschitz(W: Tensor, sheet: Sheet, v: Tensor) -> tuple[float, Tensor]:
     """Return L, an estimate of the largest eigenvalue of Wdᵀ Wd, and its vector (1, units), to go
     on from next time; v (1, units) is where it begins now. The power method comes from below and is
-    stopped early, so 2 % are added; after a cold start L may still be too low by some per cent."""
+    stopped early, so 2 % are added; after a cold start L may still be too low by some per cent.
+    W: see pack. Raises ValueError if v is zero or not finite."""
     L, v = largest_eigenvalue(lambda v: analysis(synthesis(v, W, sheet), W, sheet), v)
     return 1.02 * L, v
 
 # %% ../../notebooks/05_local_filters.ipynb #energy-def
 def local_guard(x: Tensor, W: Tensor, sheet: Sheet, lmbd: float, pools: SheetPools) -> None:
-    """Raise ValueError unless images x, filters W packed for this sheet, λ and the pools fit
-    together and are finite."""
+    """Raise ValueError unless images x (B, image²), filters W packed for this sheet (see pack), λ
+    and the pools fit together and are finite."""
     image_guard(x, sheet)
     tiles, t, w = np.prod(sheet.tiles), np.prod(sheet.tile), np.prod(sheet.window)
     if W.shape != (tiles, t, w):
@@ -384,7 +388,8 @@ def local_energy(
 ) -> Tensor:
     """Return ½‖x − Wd z‖² + λ Σ_j √(Σ_k w_jk z_k²) for each image: (B,).
 
-    x (B, image²), z (B, units), W = pack(Wd, sheet). Raises ValueError if they do not fit.
+    x (B, image²), z (B, units), W = pack(Wd, sheet), see there. Raises ValueError if they do not
+    fit.
     """
     local_guard(x, W, sheet, lmbd, pools)
     code_guard(z, sheet)
@@ -447,7 +452,7 @@ class Analysis(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Context, x: Tensor, filters: Tensor, sheet: Sheet) -> Tensor:
-        """Return analysis(x, pack(filters, sheet), sheet)."""
+        """Return analysis(x, pack(filters, sheet), sheet); see there."""
         W = pack(filters, sheet)
         ctx.save_for_backward(x, W)
         ctx.sheet = sheet
@@ -456,7 +461,7 @@ class Analysis(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Context, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Return the slopes by x and by the filters, where they are asked for."""
+        """Return the slopes by x and by the filters, where they are asked for; slope (B, units)."""
         x, W = ctx.saved_tensors
         by_x = synthesis(slope, W, ctx.sheet) if ctx.needs_input_grad[0] else None
         by_filters = weight_gradient(x, slope, ctx.sheet) if ctx.needs_input_grad[1] else None
@@ -615,9 +620,9 @@ def pinwheel_density(F: Tensor) -> float:
 
 # %% ../../notebooks/05_local_filters.ipynb #surrogate-def
 def surrogate(F: Tensor, generator: np.random.Generator) -> Tensor:
-    """Return a random field (side, side) with the mean of F, complex, and about the power spectra
-    and variances of its real and its imaginary part. It is cut out of a sheet twice as wide, so
-    that it is not periodic, as a Fourier transform of F itself would be."""
+    """Return a random field (side, side) with the mean of F (side, side), complex, and about the
+    power spectra and variances of its real and its imaginary part. It is cut out of a sheet twice
+    as wide, so that it is not periodic, as a Fourier transform of F itself would be."""
     return torch.complex(_surrogate_part(F.real, generator), _surrogate_part(F.imag, generator))
 
 

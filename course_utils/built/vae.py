@@ -188,8 +188,9 @@ def gaussian_rate(mean: Tensor, log_var: Tensor) -> Tensor:
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #sample-def
 def reparametrise(mean: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
-    """Return z = mean + σ noise, (B, m): for noise from N(0, 1) a draw from N(mean, σ²) through
-    which slopes pass. Kingma & Welling 2014, section 2.4."""
+    """Return z = mean + σ noise, (B, m), of mean and log_var = ln σ² (B, m): for noise (B, m) from
+    N(0, 1) a draw from N(mean, σ²) through which slopes pass. Kingma & Welling 2014, section
+    2.4."""
     return mean + (0.5 * log_var).exp() * noise
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #vae-def-2
@@ -237,7 +238,8 @@ def marginal_energy(x: Tensor, mean: Tensor, s: Tensor, Wd: Tensor, lmbd: float)
 
 # %% ../../notebooks/06_noise_or_sparsity.ipynb #laplace-def
 def laplace_rate(mean: Tensor, log_var: Tensor) -> Tensor:
-    """Return KL(N(mean, σ²) ‖ Laplace(0, 1)), in nats, for each row: (B,); log_var = ln σ² (B, m).
+    """Return KL(N(mean, σ²) ‖ Laplace(0, 1)), in nats, for each row: (B,); mean (B, m) and log_var
+    = ln σ² (B, m).
 
     E|z| + ln 2 less the entropy of the normal distribution, ½ (1 + ln 2π + ln σ²).
     """
@@ -265,7 +267,8 @@ LEVELS = 30
 
 
 def rounded(z: Tensor, step: float) -> Tensor:
-    """Return z / step, rounded, cut off at ±LEVELS. Raises ValueError if step is not positive."""
+    """Return z / step, rounded entry by entry, cut off at ±LEVELS. Raises ValueError if step is not
+    positive."""
     if not step > 0:
         raise ValueError(f"step must be positive, but it is {step}")
     return (z / step).round().clamp(-LEVELS, LEVELS)
@@ -313,8 +316,8 @@ def bits_at(bill: Callable[[float], tuple[float, float]], distortion: float, top
 
 
 def gaussian_bits(variances: Tensor, distortion: float) -> float:
-    """Return the bits of reverse water-filling at a distortion > 0; 0 where the distortion is all
-    there is. Raises ValueError at another distortion."""
+    """Return the bits of reverse water-filling of variances (n,) at a distortion > 0; 0 where the
+    distortion is all there is. Raises ValueError at another distortion."""
     if not distortion > 0:
         raise ValueError(f"the distortion must be positive, but it is {distortion}")
     if distortion >= variances.sum():
