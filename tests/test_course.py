@@ -663,7 +663,7 @@ print(os.environ.get("JUPYTER_CONFIG_PATH"), os.environ.get("PYTHONUTF8"))
 
 
 def test_variables_of_other_pythons_do_not_reach_the_course(folder):
-    (folder / "course_utils" / "doctor.py").write_text(TELLS, "utf-8")
+    (folder / "course_utils" / "tools" / "doctor.py").write_text(TELLS, "utf-8")
     (folder / "other" / "numpy").mkdir(parents=True)
     (folder / "other" / "numpy" / "__init__.py").write_text("raise SystemExit('foreign')", "utf-8")
     more = {"PYTHONPATH": str(folder / "other"), "PYTHONOPTIMIZE": "1", "MPLBACKEND": "nonsense"}
@@ -720,7 +720,7 @@ def test_course_py_alone_says_that_the_rest_is_missing(folder):
 @needs_scripts
 @pytest.mark.parametrize("home", ["", "/dev/null", "/dev/null/nobody", "/nonexistent/nobody"])
 def test_a_home_that_cannot_be_written_is_replaced(folder, home):
-    (folder / "course_utils" / "doctor.py").write_text(TELLS, "utf-8")
+    (folder / "course_utils" / "tools" / "doctor.py").write_text(TELLS, "utf-8")
     code, out, err = course(folder, "doctor", HOME=home)
     assert code == 0
     assert err.splitlines() == [
@@ -731,7 +731,7 @@ def test_a_home_that_cannot_be_written_is_replaced(folder, home):
 
 
 def test_a_home_is_left_alone(folder, tmp_path):
-    (folder / "course_utils" / "doctor.py").write_text(TELLS, "utf-8")
+    (folder / "course_utils" / "tools" / "doctor.py").write_text(TELLS, "utf-8")
     code, out, err = course(folder, "doctor", HOME=str(tmp_path), USERPROFILE=str(tmp_path))
     assert (code, err) == (0, "")
     assert out.splitlines()[-2] == str(tmp_path)
@@ -840,7 +840,7 @@ def test_two_set_ups_at_once_are_kept_apart(folder):
 def test_a_task_that_is_ended_takes_its_tool_with_it(folder):
     course(folder, "doctor")
     slow = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
-    (folder / "course_utils" / "doctor.py").write_text(slow, encoding="utf-8")
+    (folder / "course_utils" / "tools" / "doctor.py").write_text(slow, encoding="utf-8")
     call = command(folder, "doctor")
     with subprocess.Popen(call, env=environment(), stdout=subprocess.PIPE) as task:
         tool = int(task.stdout.readline())
