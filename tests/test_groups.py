@@ -129,7 +129,7 @@ def test_the_steepness_gives_the_slope_of_the_rounded_norms():
     pools = torus()
     groups.rounded_energy(x, z, Wd, 0.7, pools, 1e-2).sum().backward()
     with torch.no_grad():
-        slope = groups.steepness(z, 0.7, pools, 1e-2) * z - (x - z @ Wd.T) @ Wd
+        slope = groups.majoriser_weights(z, 0.7, pools, 1e-2) * z - (x - z @ Wd.T) @ Wd
     assert torch.allclose(z.grad, slope)
 
 
@@ -207,7 +207,7 @@ def test_a_pool_of_zeros_has_norm_zero_and_slope_zero():
 def test_a_norm_that_is_not_rounded_is_refused(eps):
     (x, Wd), pools = example(), torus()
     for descend in (
-        lambda: groups.steepness(x @ Wd, 0.5, pools, eps),
+        lambda: groups.majoriser_weights(x @ Wd, 0.5, pools, eps),
         lambda: groups.pooled_codes(x, Wd, 0.5, pools, 1, eps=eps),
         lambda: list(islice(groups.pooled_iterates(x, Wd, 0.5, pools, eps), 2)),
     ):
@@ -348,7 +348,7 @@ def test_gratings_have_the_orientation_they_were_made_with():
     cycles = 1.5 * 12 / (2 * torch.pi)
     waves = [grating(cycles * a.sin(), cycles * a.cos()) for a in made]
     seen = groups.orientations(torch.stack(waves, 1), 12)
-    assert groups.turn(seen, made).max() < 0.1
+    assert groups.orientation_difference(seen, made).max() < 0.1
 
 
 def test_gratings_have_the_frequency_they_were_made_with():
@@ -365,7 +365,7 @@ def test_a_turn_is_never_more_than_a_right_angle():
     a = torch.tensor([0.1, 3.1, 0.0, 2.0])
     b = torch.tensor([3.1, 0.1, torch.pi / 2, 2.0])
     made = torch.tensor([torch.pi - 3, torch.pi - 3, torch.pi / 2, 0])
-    assert torch.allclose(groups.turn(a, b), made, atol=1e-6)
+    assert torch.allclose(groups.orientation_difference(a, b), made, atol=1e-6)
 
 
 def test_gratings_differ_by_their_turn_and_by_the_ratio_of_their_frequencies():
@@ -386,7 +386,7 @@ def turns_on_torus():
     """How far orientations differ that turn once round a torus of 16 x 16: (256, 256)."""
     wave = torch.pi * torch.arange(16) / 16
     theta = (wave[:, None] + wave).flatten()
-    return groups.turn(theta[:, None], theta)
+    return groups.orientation_difference(theta[:, None], theta)
 
 
 def test_a_map_that_turns_slowly_is_smooth():
@@ -413,12 +413,12 @@ def test_the_smoothness_ratio_of_a_map_is_that_of_neighbours_to_all_pairs():
 
 
 def test_carriers_count_the_largest_entries():
-    assert groups.carriers(torch.tensor([[3.0, 0, 4, 0], [0, 0, -5, 0]])).tolist() == [2, 1]
-    assert groups.carriers(torch.tensor([[3.0, 0, 4, 0]]), 0.6).tolist() == [1]
+    assert groups.count_for_share(torch.tensor([[3.0, 0, 4, 0], [0, 0, -5, 0]])).tolist() == [2, 1]
+    assert groups.count_for_share(torch.tensor([[3.0, 0, 4, 0]]), 0.6).tolist() == [1]
 
 
 def test_a_row_of_zeros_needs_one_carrier():
-    assert groups.carriers(torch.zeros(2, 4)).tolist() == [1, 1]
+    assert groups.count_for_share(torch.zeros(2, 4)).tolist() == [1, 1]
 
 
 def test_a_perfect_code_leaves_nothing_unexplained_and_no_code_all():
@@ -470,37 +470,37 @@ def middle(x, side=20, size=12, right=0):
 @pytest.mark.parametrize("pixels", [0, 1, 4])
 def test_a_picture_shifted_to_the_left_shows_what_was_to_the_right(pixels):
     x = pictures()
-    seen = groups.moved(x, 20, 12, pixels, 0.0).reshape(3, 12, 12)
+    seen = groups.shifted_and_turned(x, 20, 12, pixels, 0.0).reshape(3, 12, 12)
     assert torch.allclose(seen, middle(x, right=pixels), atol=1e-5)
 
 
 def test_half_a_pixel_is_the_mean_of_two():
     x = pictures()
-    seen = groups.moved(x, 20, 12, 0.5, 0.0).reshape(3, 12, 12)
+    seen = groups.shifted_and_turned(x, 20, 12, 0.5, 0.0).reshape(3, 12, 12)
     assert torch.allclose(seen, (middle(x) + middle(x, right=1)) / 2, atol=1e-5)
 
 
 def test_a_picture_is_turned_anticlockwise():
     x = pictures()
-    seen = groups.moved(x, 20, 12, 0.0, 90.0).reshape(3, 12, 12)
+    seen = groups.shifted_and_turned(x, 20, 12, 0.0, 90.0).reshape(3, 12, 12)
     assert torch.allclose(seen, torch.rot90(middle(x), 1, (1, 2)), atol=1e-5)
 
 
 def test_half_a_turn_puts_a_picture_upside_down():
     x = pictures()
-    seen = groups.moved(x, 20, 12, 0.0, 180.0).reshape(3, 12, 12)
+    seen = groups.shifted_and_turned(x, 20, 12, 0.0, 180.0).reshape(3, 12, 12)
     assert torch.allclose(seen, middle(x).flip(1, 2), atol=1e-5)
 
 
 def test_what_is_above_the_middle_goes_to_the_left_of_it():
     picture = spot(6, 10, 21).reshape(1, -1)  # the middle is (10, 10)
-    seen = groups.moved(picture, 21, 13, 0.0, 90.0).reshape(13, 13)
+    seen = groups.shifted_and_turned(picture, 21, 13, 0.0, 90.0).reshape(13, 13)
     assert (seen > 0.5).nonzero().tolist() == [[6, 2]]
 
 
 def test_a_picture_is_shifted_before_it_is_turned():
     picture = spot(10, 13, 21).reshape(1, -1)
-    seen = groups.moved(picture, 21, 13, 3.0, 90.0).reshape(13, 13)
+    seen = groups.shifted_and_turned(picture, 21, 13, 3.0, 90.0).reshape(13, 13)
     assert (seen > 0.5).nonzero().tolist() == [[6, 6]]
 
 
@@ -514,25 +514,25 @@ def test_a_picture_is_shifted_before_it_is_turned():
 )
 def test_a_window_that_would_leave_the_picture_is_refused(pixels, degrees):
     with pytest.raises(ValueError, match="leaves a side of 20"):
-        groups.moved(pictures(), 20, 12, pixels, degrees)
+        groups.shifted_and_turned(pictures(), 20, 12, pixels, degrees)
 
 
 def test_features_that_stay_do_not_change():
     a = torch.from_numpy(np.random.default_rng(0).standard_normal((50, 8)))
-    assert groups.change(a, a) == 0
+    assert groups.relative_change(a, a) == 0
 
 
 def test_unrelated_features_change_by_about_1():
     a, b = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 2000, 8)))
-    assert groups.change(a, b) == pytest.approx(1, abs=0.05)
+    assert groups.relative_change(a, b) == pytest.approx(1, abs=0.05)
 
 
 def test_contrast_does_not_count_as_a_change():
     rng = np.random.default_rng(0)
     a, b = torch.from_numpy(rng.standard_normal((2, 50, 8)))
     contrast = torch.from_numpy(rng.uniform(0.1, 10, (50, 1)))
-    assert groups.change(a, contrast * a) == pytest.approx(0, abs=1e-12)
-    assert groups.change(a, contrast * b) == pytest.approx(groups.change(a, b))
+    assert groups.relative_change(a, contrast * a) == pytest.approx(0, abs=1e-12)
+    assert groups.relative_change(a, contrast * b) == pytest.approx(groups.relative_change(a, b))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])

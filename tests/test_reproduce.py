@@ -132,7 +132,7 @@ def test_seeds_that_end_in_any_order_are_stored_in_theirs(tmp_path):
             yield name, task()
             assert reproduce.done(stored(tmp_path))["all"][-1] == 2
 
-    reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, ran=backwards)
+    reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, runner=backwards)
     assert reproduce.done(stored(tmp_path)) == {"all": [0, 1, 2]}
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
     assert np.load(tmp_path / "toy.npz")["Wd"].tolist() == [[0, 0], [0, 0]]
@@ -144,7 +144,7 @@ def test_on_a_cluster_a_seed_that_fails_is_named_and_costs_no_other(tmp_path):
             yield (key, seed), ValueError("too steep") if seed == 1 else task()
 
     with pytest.raises(RuntimeError, match=r"1 seeds failed\nall, seed 1: ValueError.*too steep"):
-        reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, ran=some)
+        reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path, runner=some)
     assert reproduce.done(stored(tmp_path)) == {"all": [0, 2]}
     reproduce.reproduce("toy", {"all": Part(run, 3)}, {}, tmp_path)
     assert stored(tmp_path)["figures"]["error"]["values"] == [0.5, 1.5, 2.5]
@@ -155,10 +155,10 @@ def test_two_workers_of_dask_one_killed_run_every_seed_once(tmp_path, two_worker
     address, workers = two_workers
     (tmp_path / "results").mkdir()
     parts = {"all": Part(partial(toy_run.slow_seed, str(tmp_path / "begun")), 6)}
-    ran = partial(reproduce.on_cluster, address)
+    runner = partial(reproduce.run_on_cluster, address)
     killer = threading.Thread(target=_kill_once, args=(workers[0], tmp_path / "results/toy.json"))
     killer.start()
-    reproduce.reproduce("toy", parts, {}, tmp_path / "results", ran=ran)
+    reproduce.reproduce("toy", parts, {}, tmp_path / "results", runner=runner)
     killer.join()
     held = stored(tmp_path / "results")
     assert reproduce.done(held) == {"all": [0, 1, 2, 3, 4, 5]}

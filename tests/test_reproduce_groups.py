@@ -130,7 +130,7 @@ def test_l1_is_compared_where_it_rebuilds_as_much():
     figures = groups.code_measures(x, Wd, g, pools, 4.0, "it", rng)
     strong = x[x.norm(dim=1) > x.norm(dim=1).median()]
     z = built.l1_codes_at(strong, Wd, figures["unexplained.it"])
-    assert figures["l1_units.it"] == pytest.approx(built.carriers(z).float().mean())
+    assert figures["l1_units.it"] == pytest.approx(built.count_for_share(z).float().mean())
 
 
 def test_noise_is_learned_from_noise():

@@ -14,7 +14,7 @@ __all__ = [
     "group_shrink",
     "group_kkt_violation",
     "rounded_energy",
-    "steepness",
+    "majoriser_weights",
     "pooled_iterates",
     "with_momentum",
     "pooled_codes",
@@ -23,17 +23,17 @@ __all__ = [
     "predictive_step",
     "learn_predictive",
     "orientations",
-    "turn",
+    "orientation_difference",
     "frequencies",
     "places",
     "differences",
     "map_smoothness",
-    "carriers",
+    "count_for_share",
     "unexplained",
     "l1_codes_at",
     "spread_of",
-    "moved",
-    "change",
+    "shifted_and_turned",
+    "relative_change",
     "GroupLista",
 ]
 
@@ -193,7 +193,7 @@ def rounded_energy(
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * norms.sum(1)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #smooth-def-2
-def steepness(z: Tensor, lmbd: float, pools: Tensor, eps: float) -> Tensor:
+def majoriser_weights(z: Tensor, lmbd: float, pools: Tensor, eps: float) -> Tensor:
     """Return h = λ Σ_j w_jk / √(Σ_k w_jk z_k² + ε²), (B, m), at codes z (B, m); pools (p, m).
 
     The weights of the majoriser (Hunter & Lange 2004). Raises ValueError if eps is not positive.
@@ -215,7 +215,7 @@ def pooled_iterates(
     L = lipschitz(Wd)
     z = x @ Wd / L
     while True:
-        h = steepness(z, lmbd, pools, eps)
+        h = majoriser_weights(z, lmbd, pools, eps)
         yield z
         z = z + ((x - z @ Wd.T) @ Wd - h * z) / (L + h)
 
@@ -262,7 +262,7 @@ def pooled_codes(
         raise ValueError("the guess must hold finite numbers only: find the nan or inf in it")
 
     def step(y: Tensor) -> Tensor:
-        h = steepness(y, lmbd, pools, eps)
+        h = majoriser_weights(y, lmbd, pools, eps)
         return y + (drive - y @ overlap + alpha * (guess - y) - h * y) / (L + alpha + h)
 
     return with_momentum(step, guess, steps)
@@ -347,7 +347,7 @@ def orientations(Wd: Tensor, size: int) -> Tensor:
     return orientation_moment(Wd, size).angle() / 2
 
 # %% ../../notebooks/04_group_sparsity.ipynb #orientation-def-2
-def turn(a: Tensor, b: Tensor) -> Tensor:
+def orientation_difference(a: Tensor, b: Tensor) -> Tensor:
     """Return the angle between orientations a and b, entry by entry, in radians from 0 to π/2;
     shapes broadcast."""
     return ((a - b + np.pi / 2) % np.pi - np.pi / 2).abs()
@@ -379,7 +379,7 @@ def differences(Wd: Tensor, size: int) -> dict[str, Tensor]:
         places(Wd, size),
     )
     return {
-        "orientation": turn(theta[:, None], theta),
+        "orientation": orientation_difference(theta[:, None], theta),
         "frequency": (f[:, None] - f).abs(),
         "place": torch.cdist(place, place),
     }
@@ -404,7 +404,7 @@ def map_smoothness(
     return ((chance.mean() - seen) / chance.std()).item(), (seen / D.sum() * m * (m - 1)).item()
 
 # %% ../../notebooks/04_group_sparsity.ipynb #carriers-def
-def carriers(a: Tensor, share: float = 0.95) -> Tensor:
+def count_for_share(a: Tensor, share: float = 0.95) -> Tensor:
     """Return how many entries of each row of a (B, m) carry the given share of its squares: (B,).
 
     A row of zeros needs one.
@@ -443,10 +443,10 @@ def spread_of(z: Tensor, pools: Tensor, generator: np.random.Generator) -> dict[
     order = torch.from_numpy(generator.permutation(z.shape[1]))
     codes = {"units": z, "pools": pool_norms(z, pools)}
     codes["pools_shuffled"] = pool_norms(z[:, order], pools)
-    return {name: carriers(code).float().mean().item() for name, code in codes.items()}
+    return {name: count_for_share(code).float().mean().item() for name, code in codes.items()}
 
 # %% ../../notebooks/04_group_sparsity.ipynb #moved-def
-def moved(wide: Tensor, side: int, size: int, pixels: float, degrees: float) -> Tensor:
+def shifted_and_turned(wide: Tensor, side: int, size: int, pixels: float, degrees: float) -> Tensor:
     """Cut the middle (B, size * size) out of pictures wide (B, side * side), after they have been
     shifted to the left by so many pixels and turned anticlockwise by so many degrees.
 
@@ -464,7 +464,7 @@ def moved(wide: Tensor, side: int, size: int, pixels: float, degrees: float) -> 
     return grid_sample(pictures, grid, align_corners=False).reshape(len(wide), -1)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #change-def
-def change(a: Tensor, b: Tensor) -> float:
+def relative_change(a: Tensor, b: Tensor) -> float:
     """Return how far features a, b (B, p) are apart, over how far those of unrelated inputs are.
 
     Mean squared distances, of rows scaled to norm 1: so contrast does not count. 0 is no change, 1

@@ -67,7 +67,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn.functional import softplus
 
-from course_utils.built.groups import encoder_step, places, root, turn, with_momentum
+from course_utils.built.groups import (
+    encoder_step,
+    places,
+    root,
+    orientation_difference,
+    with_momentum,
+)
 from course_utils.built.ista import orientation_moment, shrink, unit_columns
 from course_utils.data import gaussian_dictionary
 from course_utils.training import fit
@@ -570,7 +576,10 @@ def sheet_smoothness(
 
     def beside(theta: Tensor) -> float:
         rows = theta.reshape(side, side)
-        down, across = turn(rows[1:], rows[:-1]), turn(rows[:, 1:], rows[:, :-1])
+        down, across = (
+            orientation_difference(rows[1:], rows[:-1]),
+            orientation_difference(rows[:, 1:], rows[:, :-1]),
+        )
         return (down.sum() + across.sum()).item() / (2 * side * (side - 1))
 
     chance = [beside(theta[generator.permutation(len(theta))]) for _ in range(shuffles)]

@@ -100,9 +100,9 @@ def grade(wanted: argparse.Namespace) -> int:
             todo[student] = lambda submission=submission: job(submission)
     print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
     if wanted.scheduler:
-        outcomes = processes.on_cluster(todo, wanted.scheduler)
+        outcomes = processes.run_on_cluster(todo, wanted.scheduler)
     else:
-        outcomes = processes.here(todo, wanted.workers)
+        outcomes = processes.run_locally(todo, wanted.workers)
     lost = []
     for student, outcome in progress(outcomes, len(todo)):
         submission = found[student]

@@ -33,7 +33,7 @@ class LostError(RuntimeError):
     """The process that judged a submission did not come back."""
 
 
-def here(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, Outcome]]:
+def run_locally(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, Outcome]]:
     """Yield name and outcome of each submission as it is done, several at a time.
 
     Args:
@@ -96,10 +96,10 @@ def _unless_error(result: Outcome) -> Verdict:
     return result
 
 
-def on_cluster(loads: dict[str, Loaded], address: str) -> Iterator[tuple[str, Outcome]]:
+def run_on_cluster(loads: dict[str, Loaded], address: str) -> Iterator[tuple[str, Outcome]]:
     """Like `here`, on the workers of a Dask scheduler; OSError if it does not answer."""
     tasks = ((name, partial(on_a_worker, load())) for name, load in loads.items())
-    for name, future in cluster.on_cluster(tasks, address, TRIES):
+    for name, future in cluster.run_on_cluster(tasks, address, TRIES):
         yield name, cluster.outcome(future)
 
 

@@ -44,20 +44,20 @@ class Measured(NamedTuple):
 Runner = Callable[[Iterator[Task]], Iterable[tuple[tuple[str, int], Measured | Exception]]]
 
 
-def here(tasks: Iterator[Task]) -> Iterator[tuple[tuple[str, int], Measured]]:
+def run_locally(tasks: Iterator[Task]) -> Iterator[tuple[tuple[str, int], Measured]]:
     """Run one task after the other on this machine; the first that fails ends it."""
     for name, task in tasks:
         yield name, task()
 
 
-def on_cluster(
+def run_on_cluster(
     address: str, tasks: Iterator[Task]
 ) -> Iterator[tuple[tuple[str, int], Measured | Exception]]:
     """Run tasks on the workers of the Dask scheduler at `address`, several at a time.
 
     A worker needs this course and its data. Raises OSError if the scheduler does not answer.
     """
-    for name, future in cluster.on_cluster(tasks, address):
+    for name, future in cluster.run_on_cluster(tasks, address):
         yield name, cluster.outcome(future)
 
 
@@ -67,11 +67,11 @@ def reproduce(
     settings: dict,
     folder: Path,
     most: int | None = None,
-    ran: Runner = here,
+    runner: Runner = run_locally,
 ) -> None:
     """Run what folder/NAME.json does not hold yet, of all parts, seed 0 first; store each.
 
-    At most `most` seeds of each part, where `ran` runs them. Settings other than those stored begin
+    At most `most` seeds of each part, where `runner` runs them. Settings other than those stored begin
     anew; until their first seed is done, what is stored stands. The weights are those of seed 0.
     Seeds that fail are named when all others are stored: RuntimeError.
     """
@@ -82,7 +82,7 @@ def reproduce(
         stored = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
         stored |= {"settings": {**settings, "seeds": []}, "made": [], "figures": {}}
     failed = []
-    for (key, seed), measured in ran(_missing(name, parts, settings, done(stored), most)):
+    for (key, seed), measured in runner(_missing(name, parts, settings, done(stored), most)):
         if isinstance(measured, Exception):
             failed.append(f"{key}, seed {seed}: {measured!r}")
             continue

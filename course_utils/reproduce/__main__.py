@@ -11,14 +11,14 @@ from course_utils.reproduce import (
     __doc__,
     drsae,
     groups,
-    here,
     ista,
     lista,
     live,
     local,
     noise,
-    on_cluster,
     reproduce,
+    run_locally,
+    run_on_cluster,
 )
 from course_utils.reproduce.record import commit
 from course_utils.reproduce.stale import Stale, stale
@@ -133,10 +133,10 @@ def main(arguments: list[str]) -> int:
         return 2
     folder = options.to or shared("results")
     parts, settings = RUNS[options.name]
-    ran = partial(on_cluster, options.scheduler) if options.scheduler else here
+    runner = partial(run_on_cluster, options.scheduler) if options.scheduler else run_locally
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        reproduce(options.name, parts, settings, folder, options.seeds, ran)
+        reproduce(options.name, parts, settings, folder, options.seeds, runner)
     except (OSError, RuntimeError) as stopped:
         if not options.scheduler:
             raise

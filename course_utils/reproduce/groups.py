@@ -144,16 +144,16 @@ def code_measures(
 
 
 def invariance(features: Features, rng: np.random.Generator, name: str) -> dict[str, float]:
-    """Return how far features move when photographs are shifted or turned; see groups.moved."""
+    """Return how far features move when photographs are shifted or turned; see groups.shifted_and_turned."""
     wide = with_contrast(data.photograph_patches(36, 2000, rng))
-    still = features(groups.moved(wide, 36, PATCHES["size"], 0.0, 0.0))
+    still = features(groups.shifted_and_turned(wide, 36, PATCHES["size"], 0.0, 0.0))
     figures = {}
     for pixels in (0, 1, 2, 3, 4, 6, 8):
-        moved = features(groups.moved(wide, 36, PATCHES["size"], pixels, 0.0))
-        figures[f"change.{name}.shift{pixels}"] = groups.change(still, moved)
+        moved = features(groups.shifted_and_turned(wide, 36, PATCHES["size"], pixels, 0.0))
+        figures[f"change.{name}.shift{pixels}"] = groups.relative_change(still, moved)
     for degrees in (5, 10, 15, 25, 35, 45, 60, 90):
-        moved = features(groups.moved(wide, 36, PATCHES["size"], 0.0, degrees))
-        figures[f"change.{name}.turn{degrees}"] = groups.change(still, moved)
+        moved = features(groups.shifted_and_turned(wide, 36, PATCHES["size"], 0.0, degrees))
+        figures[f"change.{name}.turn{degrees}"] = groups.relative_change(still, moved)
     return figures
 
 

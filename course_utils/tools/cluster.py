@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Task = tuple[Any, Callable[[], Any]]  # a name, and what is to be done
 
 
-def on_cluster(tasks: Iterator[Task], address: str, retries: int = 0) -> Iterator[tuple]:
+def run_on_cluster(tasks: Iterator[Task], address: str, retries: int = 0) -> Iterator[tuple]:
     """Yield name and future of each task as it ends, done or failed, on a worker of the cluster.
 
     A task is taken from `tasks` only when a worker will soon be free, so memory stays bounded.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import conv_transpose2d, fold, one_hot, pad
 
-from course_utils.built.groups import turn
+from course_utils.built.groups import orientation_difference
 from course_utils.built.local import Sheet, fields
 
 
@@ -257,7 +257,7 @@ def whole_only(i, j, shape, s, p):
 def ratio_by_pairs(theta):
     p, found = isqrt(theta.shape[1]), []
     for angles in theta:
-        D = turn(angles[:, None], angles)
+        D = orientation_difference(angles[:, None], angles)
         m = torch.arange(p * p)
         right, below = m // p * p + (m % p + 1) % p, (m + p) % (p * p)
         beside = torch.cat([D[m, right], D[m, below]])
@@ -271,7 +271,7 @@ def ratio_by_padding(theta):
     across, down = maps[:, :p, 1:] - maps[:, :p, :p], maps[:, 1:, :p] - maps[:, :p, :p]
     beside = [torch.asin(torch.sin(d).abs().clamp(max=1)).mean((1, 2)) for d in (across, down)]
     a, b = torch.triu_indices(p * p, p * p, 1)
-    return (beside[0] + beside[1]) / 2 / turn(theta[:, a], theta[:, b]).mean(1)
+    return (beside[0] + beside[1]) / 2 / orientation_difference(theta[:, a], theta[:, b]).mean(1)
 
 
 def ratio_by_numpy(theta):
@@ -286,7 +286,7 @@ def ratio_by_numpy(theta):
     return torch.from_numpy(beside / pairs)
 
 
-def ratio(theta, apart=turn, axes=(1, 2), corners=False, same=0):
+def ratio(theta, apart=orientation_difference, axes=(1, 2), corners=False, same=0):
     m, p = theta.shape[1], isqrt(theta.shape[1])
     maps = theta.reshape(-1, p, p)
     there = [maps.roll(1, k) for k in axes]
@@ -299,9 +299,14 @@ def ratio(theta, apart=turn, axes=(1, 2), corners=False, same=0):
 def rim(theta):
     m, p = theta.shape[1], isqrt(theta.shape[1])
     maps = theta.reshape(-1, p, p)
-    turns = [turn(maps[:, 1:], maps[:, :-1]), turn(maps[:, :, 1:], maps[:, :, :-1])]
+    turns = [
+        orientation_difference(maps[:, 1:], maps[:, :-1]),
+        orientation_difference(maps[:, :, 1:], maps[:, :, :-1]),
+    ]
     beside = sum(t.sum((1, 2)) for t in turns) / (2 * p * (p - 1))
-    return beside / (turn(theta[:, :, None], theta[:, None]).sum((1, 2)) / (m * (m - 1)))
+    return beside / (
+        orientation_difference(theta[:, :, None], theta[:, None]).sum((1, 2)) / (m * (m - 1))
+    )
 
 
 RIGHT = {
