@@ -71,9 +71,9 @@ def reproduce(
 ) -> None:
     """Run what folder/NAME.json does not hold yet, of all parts, seed 0 first; store each.
 
-    At most `most` seeds of each part, where `runner` runs them. Settings other than those stored begin
-    anew; until their first seed is done, what is stored stands. The weights are those of seed 0.
-    Seeds that fail are named when all others are stored: RuntimeError.
+    At most `most` seeds of each part, where `runner` runs them. Settings other than those stored
+    begin anew; until their first seed is done, what is stored stands. The weights are those of seed
+    0. Seeds that fail are named when all others are stored: RuntimeError.
     """
     path = folder / f"{name}.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -144,7 +144,7 @@ def code_measures(
 
 
 def invariance(features: Features, rng: np.random.Generator, name: str) -> dict[str, float]:
-    """Return how far features move when photographs are shifted or turned; see groups.shifted_and_turned."""
+    """Return how far features move when photographs are shifted or turned."""
     wide = with_contrast(data.photograph_patches(36, 2000, rng))
     still = features(groups.shifted_and_turned(wide, 36, PATCHES["size"], 0.0, 0.0))
     figures = {}
