@@ -63,7 +63,10 @@ def fit(
         state, figures = step(state, batch)
         for name, value in figures.items():
             if not np.isfinite(value):
-                raise FloatingPointError(f"step {k}: {name} is {value}; try a smaller step size")
+                cure = (
+                    "try a smaller step size" if k else "look at what comes in: nan, huge, or all 0"
+                )
+                raise FloatingPointError(f"step {k}: {name} is {value}; {cure}")
             history.setdefault(name, []).append(float(value))
     return state, {name: np.array(values) for name, values in history.items()}
 

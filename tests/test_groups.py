@@ -581,3 +581,25 @@ def test_group_lista_has_finite_slopes_where_pools_are_off():
 def test_a_group_lista_that_cannot_be_is_refused(pools, depth, message):
     with pytest.raises(ValueError, match=message):
         groups.GroupLista(example()[1].float(), 0.3, pools, depth)
+
+
+def test_guesses_and_prices_that_cannot_be_are_refused():
+    generator = np.random.default_rng(0)
+    x, Wd = (torch.from_numpy(generator.standard_normal(s)) for s in ((3, 5), (5, 8)))
+    pools = groups.torus_pools(2, 4, torch.ones(2))
+    for more, message in [
+        ({"alpha": -1.0}, "alpha must be finite and not negative"),
+        ({"alpha": float("nan")}, "alpha must be finite and not negative"),
+        ({"guess": torch.full((3, 8), torch.nan).double()}, "the guess must hold finite numbers"),
+        ({"guess": torch.zeros(8).double()}, r"z must be \(3, 8\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            groups.pooled_codes(x, Wd, 0.5, pools, 3, **more)
+
+
+def test_float64_stays_float64_with_pools_as_they_are_made():
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((300, 9)))
+    pools = groups.torus_pools(4, 4, groups.gaussian_window(3, 1.0))
+    Wd, g, _ = groups.learn_predictive(x, pools, 0.3, 2, np.random.default_rng(1))
+    z = groups.pooled_codes(x, Wd, 0.3, pools, 3)
+    assert {t.dtype for t in (Wd, g(x), z, groups.group_energy(x, z, Wd, 0.3, pools))} == {x.dtype}

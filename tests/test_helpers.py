@@ -163,6 +163,11 @@ def test_a_step_goes_down_the_weighted_criteria_and_then_does_what_is_asked():
         descent_step(criteria, {"nosuch": 1.0}, optimizer, scheduler)(net, torch.ones(3))
 
 
+def test_a_network_that_stops_before_its_first_step_is_told_to_look_at_the_data():
+    with pytest.raises(FloatingPointError, match="step 0: loss is nan; look at what comes in"):
+        fit(lambda s, b: (s, {"loss": b}), 0, iter([float("nan")]), 1)
+
+
 def test_a_spread_names_median_lowest_and_highest():
     assert plots.spread([3.14, -1.0, 2.0]) == "2.0 (-1.0 to 3.1)"
     assert plots.spread([4, 3, 3, 4], digits=0) == "4 (3 to 4)"

@@ -216,3 +216,41 @@ def test_the_largest_eigenvalue_is_found_where_single_precision_fails(way, monke
     z = torch.zeros(256, 128)
     z[:2, 5] = torch.tensor([3.0, 4.0])
     assert ista.lipschitz(z) == pytest.approx(25)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float16, torch.bfloat16])
+def test_numbers_that_cannot_be_coded_are_refused_by_their_name(dtype):
+    x, Wd = torch.ones(2, 3, dtype=dtype), torch.ones(3, 4)
+    name = str(dtype).removeprefix("torch.")
+    for function in (ista.energy, ista.kkt_violation, ista.duality_gap):
+        with pytest.raises(ValueError, match=f"x is {name} and Wd float32"):
+            function(x, torch.zeros(2, 4), Wd, 0.1)
+    with pytest.raises(ValueError, match=f"x is {name} and Wd {name}"):
+        ista.sparse_codes(x, Wd.to(dtype), 0.1)
+
+
+def test_two_precisions_are_refused_and_either_is_kept():
+    x, Wd = torch.randn(300, 9).double(), torch.randn(9, 12)
+    with pytest.raises(ValueError, match="x is float64 and Wd float32"):
+        ista.sparse_codes(x, Wd, 0.5)
+    for dtype in (torch.float32, torch.float64):
+        of_this = x.to(dtype)
+        learned, _ = ista.learn_dictionary(of_this, 12, 0.3, 2, np.random.default_rng(0))
+        codes = ista.sparse_codes(of_this, learned, 0.5)
+        assert learned.dtype == codes.dtype == dtype
+
+
+@pytest.mark.parametrize("shape", [(2, 7), (4,), (1, 4), (2, 4, 1)])
+def test_a_code_of_another_shape_is_refused(shape):
+    x, Wd = torch.ones(2, 3), torch.ones(3, 4)
+    for function in (ista.energy, ista.kkt_violation, ista.duality_gap):
+        with pytest.raises(ValueError, match=r"z must be \(2, 4\), a code for each x"):
+            function(x, torch.zeros(shape), Wd, 0.1)
+
+
+@pytest.mark.parametrize("lmbd", [1e-25, 1e-40])
+def test_a_price_that_float32_cannot_weigh_is_refused(lmbd):
+    generator = np.random.default_rng(0)
+    x, Wd = (torch.from_numpy(generator.standard_normal(s)) for s in ((5, 6), (6, 9)))
+    with pytest.raises(ValueError, match="lmbd is too small beside x for float32"):
+        ista.sparse_codes(x.float(), Wd.float(), lmbd)

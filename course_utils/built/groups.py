@@ -128,7 +128,7 @@ def pool_norms(z: Tensor, pools: Tensor) -> Tensor:
 
     Where it is zero, so is its gradient: one of its subgradients.
     """
-    return root(z.square() @ pools.T)
+    return root(z.square() @ pools.T.to(z))
 
 # %% ../../notebooks/04_group_sparsity.ipynb #energy-def
 def group_guard(x: Tensor, Wd: Tensor, lmbd: float, pools: Tensor, z: Tensor | None = None) -> None:
@@ -162,7 +162,7 @@ def group_shrink(v: Tensor, theta: float | Tensor, pools: Tensor) -> Tensor:
     if not ((pools == 0) | (pools == 1)).all() or not (pools.sum(0) == 1).all():
         raise ValueError("each unit must be in exactly one pool, with weight 1")
     left = 1 - theta / pool_norms(v, pools).clamp(min=1e-30)
-    return v * (left.clamp(min=0) @ pools)
+    return v * (left.clamp(min=0) @ pools.to(v))
 
 # %% ../../notebooks/04_group_sparsity.ipynb #kkt-def
 def group_kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def group_kkt_violation(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float, pools: Te
     """
     group_guard(x, Wd, lmbd, pools, z)
     c, norms = (x - z @ Wd.T) @ Wd, pool_norms(z, pools)
-    pull = lmbd * z / (norms.clamp(min=1e-30) @ pools)
+    pull = lmbd * z / (norms.clamp(min=1e-30) @ pools.to(z))
     on = pool_norms(c - pull, pools)
     off = (pool_norms(c, pools) - lmbd).clamp(min=0)
     return torch.where(norms > 0, on, off).amax(1)
@@ -189,7 +189,7 @@ def rounded_energy(
     if they do not fit together.
     """
     group_guard(x, Wd, lmbd, pools, z)
-    norms = (z.square() @ pools.T + eps**2).sqrt()
+    norms = (z.square() @ pools.T.to(z) + eps**2).sqrt()
     return 0.5 * (x - z @ Wd.T).square().sum(1) + lmbd * norms.sum(1)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #smooth-def-2
@@ -200,6 +200,7 @@ def majoriser_weights(z: Tensor, lmbd: float, pools: Tensor, eps: float) -> Tens
     """
     if not eps > 0:
         raise ValueError(f"eps must be positive, but it is {eps}: at zero the norm has a kink")
+    pools = pools.to(z)
     return lmbd * (z.square() @ pools.T + eps**2).rsqrt() @ pools
 
 # %% ../../notebooks/04_group_sparsity.ipynb #descent-def
@@ -331,7 +332,7 @@ def learn_predictive(
     the encoder and the history of predictive_step's figures. Raises ValueError on pools that do
     not fit, and on fewer than 256 patches.
     """
-    Wd = gaussian_dictionary(x.shape[1], pools.shape[-1], generator)
+    Wd = gaussian_dictionary(x.shape[1], pools.shape[-1], generator).to(x)
     group_guard(x[:1], Wd, lmbd, pools)
     g = Predictor(Wd)
     state = Wd, g, torch.optim.Adam(g.parameters(), rate)

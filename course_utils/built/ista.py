@@ -54,6 +54,9 @@ def guard(x: Tensor, Wd: Tensor, lmbd: float | Tensor = 0.0, z: Tensor | None = 
         raise ValueError(
             f"z must be {(len(x), Wd.shape[1])}, a code for each x, not {tuple(z.shape)}"
         )
+    if x.dtype != Wd.dtype or not x.is_floating_point() or x.dtype.itemsize < 4:
+        kinds = f"x is {x.dtype} and Wd {Wd.dtype}".replace("torch.", "")
+        raise ValueError(f"x and Wd must both be float32, or both float64, but {kinds}")
     if not (x.isfinite().all() and Wd.isfinite().all()):
         raise ValueError("x and Wd must hold finite numbers only: find the nan or inf in them")
     if not Wd.any():
@@ -247,7 +250,7 @@ def learn_dictionary(
     Returns Wd and the mean energy of each step's minibatch, (steps,). Raises ValueError if x
     does not fit or holds fewer than 256 rows, or if lmbd is negative.
     """
-    Wd = project(gaussian_dictionary(x.shape[1], m, generator))
+    Wd = project(gaussian_dictionary(x.shape[1], m, generator).to(x))
     guard(x, Wd, lmbd)
     batches = (x[i] for i in minibatches(len(x), 256, generator))
     Wd, history = fit(
@@ -330,14 +333,18 @@ def sparse_codes(
     Greedy FISTA on Wd (n, m), until the duality gap of a row is at most gap times its
     energy, to the rounding of x's precision; lmbd is a number or (N, 1). Works through chunks of
     rows that fit the processor's cache, so that memory beside x and the codes does not grow with
-    N. Raises ValueError on input that does not fit, and if gap or lmbd is not positive.
+    N. Raises ValueError on input that does not fit, and if gap or lmbd is not positive, or too
+    small.
     """
     guard(x, Wd, lmbd)
     lmbd = torch.as_tensor(lmbd).to(x).expand(len(x), 1)
     if not (gap > 0 and (lmbd > 0).all()):
         raise ValueError("gap and lmbd must be positive: without a price no code is sparse")
+    if not (x / lmbd).square().sum(1).isfinite().all():
+        kind = f"{x.dtype}".removeprefix("torch.")
+        raise ValueError(f"lmbd is too small beside x for {kind}: take a larger one, or float64")
     z = x.new_empty(len(x), Wd.shape[1])
-    parts = torch.arange(len(x)).split(chunk)
+    parts = torch.arange(len(x), device=x.device).split(chunk)
     for rows in progress(parts, len(parts)):
         z[rows] = lmbd[rows] * certified_codes(x[rows] / lmbd[rows], Wd, gap)
     return z

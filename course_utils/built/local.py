@@ -69,9 +69,9 @@ from torch.nn.functional import softplus
 
 from course_utils.built.groups import (
     encoder_step,
+    orientation_difference,
     places,
     root,
-    orientation_difference,
     with_momentum,
 )
 from course_utils.built.ista import orientation_moment, shrink, unit_columns
@@ -376,6 +376,9 @@ def local_guard(x: Tensor, W: Tensor, sheet: Sheet, lmbd: float, pools: SheetPoo
     tiles, t, w = np.prod(sheet.tiles), np.prod(sheet.tile), np.prod(sheet.window)
     if W.shape != (tiles, t, w):
         raise ValueError(f"W must be packed, ({tiles}, {t}, {w}), not {tuple(W.shape)}: see pack")
+    if x.dtype != W.dtype:
+        kinds = f"x is {x.dtype}, the filters are {W.dtype}".replace("torch.", "")
+        raise ValueError(f"images and filters must have one precision, but {kinds}")
     if not (x.isfinite().all() and W.isfinite().all()):
         raise ValueError("x and the filters must hold finite numbers only: find the nan or inf")
     if not 0 <= lmbd < float("inf"):
