@@ -10,6 +10,8 @@ import pytest
 from making import notebook_of
 
 from course_utils.reproduce import Part, live, record, reproduce, stale
+from course_utils.reproduce.__main__ import RUNS, STALE
+from course_utils.tools import files
 
 LOW = '''
 """What stands below."""
@@ -183,6 +185,11 @@ def test_cells_that_lean_on_a_run_are_found_through_names_and_functions(tmp_path
     nbformat.write(notebook_of(*cells), path)
     ids = [cell.id for cell in nbformat.read(path, 4).cells]
     assert stale.lean(path) == {"groups": [ids[-4]], "local": [ids[-2]]}
+
+
+def test_the_list_in_the_book_is_that_of_today():
+    now = stale.page(stale.stale(RUNS, files.RESULTS))
+    assert STALE.read_text(encoding="utf-8") == now, "python3 course.py reproduce --stale"
 
 
 def test_a_live_run_counts_the_cells_that_it_runs():

@@ -21,7 +21,8 @@ from course_utils.reproduce import (
     run_on_cluster,
 )
 from course_utils.reproduce.record import commit
-from course_utils.reproduce.stale import Stale, stale
+from course_utils.reproduce.stale import page, stale
+from course_utils.tools.files import NOTEBOOKS, RESULTS, write
 
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
@@ -116,13 +117,16 @@ def main(arguments: list[str]) -> int:
     """Run what the command line asks for; 0 when its seeds are stored; 2, and why, if not."""
     parser = argparse.ArgumentParser(prog="course.py reproduce", description=__doc__)
     parser.add_argument("name", nargs="?", choices=RUNS, help="which full-size run")
-    parser.add_argument("--stale", action="store_true", help="list what is older than its code")
+    parser.add_argument(
+        "--stale", action="store_true", help="write the list of what is older than its code"
+    )
     parser.add_argument("--seeds", type=int, help="at most so many seeds, counted from 0")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="store in this folder instead")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster")
     options = parser.parse_args(arguments)
     if options.stale:
-        print(*map(told, stale(RUNS, shared("results"))) or ["nothing"], sep="\n")
+        write(STALE, page(stale(RUNS, RESULTS)))
+        print(STALE)
         return 0
     if options.name is None:
         parser.error(f"name a run: {', '.join(RUNS)}")
@@ -145,12 +149,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def told(one: Stale) -> str:
-    """Return a line on a stale run: why it is, and which cells lean on it."""
-    cells = "; ".join(f"{chapter}: {', '.join(ids)}" for chapter, ids in one.leaning.items())
-    return f"{one.name}: {one.why}. {cells or 'No chapter reads it.'}"
-
-
+STALE = NOTEBOOKS / "book" / "stale.md"
 DIRTY = (
     "The course's code has changes that no commit holds, so nobody could tell later what made these"
     " results: commit them first, or name a folder of your own with --to FOLDER."

@@ -1,6 +1,6 @@
 """Which stored results are older than the code that would make them today, and who leans on them.
 
-`course.py reproduce --stale` prints the list; the book's page of verification shows it.
+`course.py reproduce --stale` writes the list; the book's page of verification shows it.
 """
 
 import ast
@@ -101,3 +101,20 @@ def says(node: ast.AST) -> bool:
     calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
     names = {getattr(func, "id", getattr(func, "attr", "")) for func in calls}
     return bool(names & {"claim", "print", "show", "table", "sliders"})
+
+
+def page(found: list[Stale]) -> str:
+    """Return the list as a table for the book."""
+    if not found:
+        return "Every stored result is as old as its code, or younger.\n"
+    lines = ["| stored run | why it is old | what leans on it |", "|---|---|---|"]
+    for one in found:
+        cells = "; ".join(f"{chapter}: {some(ids)}" for chapter, ids in one.leaning.items())
+        lines.append(f"| `{one.name}` | {one.why} | {cells or 'no chapter'} |")
+    return "\n".join(lines) + "\n"
+
+
+def some(ids: list[str], most: int = 4) -> str:
+    """Return the first few ids of cells, and how many more there are."""
+    shown = ", ".join(f"`{one}`" for one in ids[:most])
+    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"
