@@ -103,11 +103,22 @@ def says(node: ast.AST) -> bool:
     return bool(names & {"claim", "print", "show", "table", "sliders"})
 
 
+ABOUT = """\
+# Stored results that are older than their code
+
+A stored number is as good as the code that made it. Each seed carries a hash of the functions and \
+cells that ran. Where this hash was not yet noted, or those functions have changed since in more \
+than comments, the run stands here until it is made again. That it stands here does not say that \
+its numbers are wrong; it says that nobody has checked since. (A commit that ends in *-dirty* had \
+changes which were not committed yet.) `python3 course.py reproduce --stale` writes this page.
+"""
+
+
 def page(found: list[Stale]) -> str:
-    """Return the list as a table for the book."""
+    """Return the list as a page of the book."""
     if not found:
-        return "Every stored result is as old as its code, or younger.\n"
-    lines = ["| stored run | why it is old | what leans on it |", "|---|---|---|"]
+        return f"{ABOUT}\nToday there is none.\n"
+    lines = [ABOUT, "| stored run | why it is old | what leans on it |", "|---|---|---|"]
     for one in found:
         cells = "; ".join(f"{chapter}: {some(ids)}" for chapter, ids in one.leaning.items())
         lines.append(f"| `{one.name}` | {one.why} | {cells or 'no chapter'} |")
