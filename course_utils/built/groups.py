@@ -83,8 +83,8 @@ def line_pools(m: int, window: Tensor, stride: int = 1) -> Tensor:
     if not 1 <= size <= m or stride < 1:
         raise ValueError(f"a window of {size} at stride {stride} does not fit on {m} units")
     starts = torch.arange(0, m - size + 1, stride)[:, None]
-    pools = torch.zeros(len(starts), m).to(window)
-    return pools.scatter(1, starts + torch.arange(size), window.expand(len(starts), size))
+    members = (starts + torch.arange(size)).to(window.device)
+    return window.new_zeros(len(starts), m).scatter(1, members, window.expand(members.shape))
 
 # %% ../../notebooks/04_group_sparsity.ipynb #ring-def
 def ring_pools(m: int, window: Tensor, stride: int = 1) -> Tensor:
@@ -96,9 +96,8 @@ def ring_pools(m: int, window: Tensor, stride: int = 1) -> Tensor:
     if not 1 <= size <= m or stride < 1 or m % stride:
         raise ValueError(f"a window of {size} at stride {stride} does not go round {m} units")
     starts = torch.arange(0, m, stride)[:, None]
-    pools = torch.zeros(len(starts), m).to(window)
-    members = (starts + torch.arange(size)) % m
-    return pools.scatter(1, members, window.expand(len(starts), size))
+    members = ((starts + torch.arange(size)) % m).to(window.device)
+    return window.new_zeros(len(starts), m).scatter(1, members, window.expand(members.shape))
 
 # %% ../../notebooks/04_group_sparsity.ipynb #torus-def
 def torus_pools(height: int, width: int, window: Tensor, stride: int = 1) -> Tensor:
@@ -358,7 +357,7 @@ def frequencies(Wd: Tensor, size: int) -> Tensor:
     """Return the mean |f|, in cycles per pixel, in the power spectrum of each filter, (m,), of Wd
     (size * size, m)."""
     P = torch.fft.fft2(Wd.T.reshape(-1, size, size)).abs().square()
-    f = torch.fft.fftfreq(size)
+    f = torch.fft.fftfreq(size, dtype=Wd.dtype, device=Wd.device)
     return (P * torch.hypot(f[:, None], f[None, :])).sum((1, 2)) / P.sum((1, 2)).clamp(min=1e-30)
 
 # %% ../../notebooks/04_group_sparsity.ipynb #frequency-def-2

@@ -265,7 +265,7 @@ def orientation_moment(Wd: Tensor, size: int) -> Tensor:
     P is the power spectrum of the filter as a size x size picture, θ_f the direction of f.
     """
     P = torch.fft.fft2(Wd.T.reshape(-1, size, size)).abs().square()
-    f = torch.fft.fftfreq(size)
+    f = torch.fft.fftfreq(size, dtype=Wd.dtype, device=Wd.device)
     angle = torch.atan2(f[:, None], f[None, :])
     direction = torch.polar(torch.ones_like(angle), 2 * angle)
     direction[0, 0] = 0  # a constant has no direction
@@ -361,9 +361,9 @@ def code_bits(z: Tensor, step: float) -> Tensor:
     if not step > 0:
         raise ValueError(f"step must be positive, but it is {step}")
     q = (z / step).round()
-    m, k = torch.tensor(float(z.shape[1])), (q != 0).sum(1).float()
+    m, k = z.new_full((), z.shape[1]), (q != 0).sum(1).to(z)
     log_choose = torch.lgamma(m + 1) - torch.lgamma(k + 1) - torch.lgamma(m - k + 1)
     _, counts = q[q != 0].unique(return_counts=True)
-    p = counts / counts.sum()
+    p = counts.to(z) / counts.sum()
     entropy = -(p * p.log2()).sum()
     return (m + 1).log2() + log_choose / np.log(2) + k * entropy

@@ -56,7 +56,7 @@ __all__ = [
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 
 import numpy as np
@@ -145,7 +145,8 @@ def analysis_by_fields(x: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
 def synthesis_by_fields(z: Tensor, Wd: Tensor, sheet: Sheet) -> Tensor:
     """Return x̂ (B, image²) = Wd z, of codes z (B, units); Wd (field², units). To read."""
     painted = (z[:, None] * Wd).flatten(1)
-    return z.new_zeros(len(z), sheet.image**2).index_add_(1, fields(sheet).flatten(), painted)
+    pixels = fields(sheet).flatten().to(z.device)
+    return z.new_zeros(len(z), sheet.image**2).index_add_(1, pixels, painted)
 
 # %% ../../notebooks/05_local_filters.ipynb #gradient-fields-def
 def gradient_by_fields(x: Tensor, z: Tensor, sheet: Sheet) -> Tensor:
@@ -157,7 +158,8 @@ def gradient_by_fields(x: Tensor, z: Tensor, sheet: Sheet) -> Tensor:
 def whole_matrix(Wd: Tensor, sheet: Sheet) -> Tensor:
     """Return the matrix (image², units) that filters Wd (field², units) stand for: zero outside
     the fields. For small sheets: to compare, and to look."""
-    return Wd.new_zeros(sheet.image**2, sheet.units).scatter_(0, fields(sheet), Wd)
+    pixels = fields(sheet).to(Wd.device)
+    return Wd.new_zeros(sheet.image**2, sheet.units).scatter_(0, pixels, Wd)
 
 # %% ../../notebooks/05_local_filters.ipynb #offsets-def
 def shifts(x: Tensor, sheet: Sheet) -> Iterator[Tensor]:
@@ -284,7 +286,8 @@ def synthesis(z: Tensor, W: Tensor, sheet: Sheet) -> Tensor:
     """Return x̂ (B, image²) = Wd z of codes z (B, units): the adjoint of analysis; see there."""
     painted = W.mT @ to_tiles(z, sheet)
     n = sheet.image**2
-    pixels = windows(torch.arange(n)[None], sheet).flatten()  # which pixel each of them is
+    pixel = torch.arange(n, device=z.device)
+    pixels = windows(pixel[None], sheet).flatten()  # which pixel each of them is
     return z.new_zeros(n, len(z)).index_add_(0, pixels, painted.flatten(0, 1)).T
 
 # %% ../../notebooks/05_local_filters.ipynb #gradient-def
@@ -338,7 +341,7 @@ def over_units(a: Tensor, pools: SheetPools) -> Tensor:
     along = slide_back(a.T.unflatten(0, (side + len(window) - 1, -1)), window)
     rows = slide_back(along.transpose(0, 1), window).transpose(0, 1).reshape(side**2, -1)
     if order is not None:
-        rows = torch.empty_like(rows).index_copy_(0, order, rows)
+        rows = torch.empty_like(rows).index_copy_(0, order.to(rows.device), rows)
     return rows.T
 
 # %% ../../notebooks/05_local_filters.ipynb #power-def
@@ -388,7 +391,7 @@ def local_guard(x: Tensor, W: Tensor, sheet: Sheet, lmbd: float, pools: SheetPoo
     window, order = pools.window, pools.order
     if window.ndim != 1 or not len(window) or not ((window > 0) & window.isfinite()).all():
         raise ValueError("the window of pools must be a row of finite weights above zero")
-    if order is not None and not order.sort().values.equal(torch.arange(sheet.units)):
+    if order is not None and not order.sort().values.cpu().equal(torch.arange(sheet.units)):
         raise ValueError(f"the order of pools must name each of the {sheet.units} units once")
 
 # %% ../../notebooks/05_local_filters.ipynb #energy-def-2
@@ -560,8 +563,10 @@ def learn_local(
     if images or pools do not fit the sheet.
     """
     Wd = unit_columns(tie(gaussian_dictionary(sheet.field**2, sheet.units, generator)))
-    g = LocalPredictor(Wd, sheet)
     v = torch.from_numpy(generator.standard_normal((1, sheet.units), np.float32))
+    first = next(batches)
+    batches, Wd, v = chain([first], batches), Wd.to(first), v.to(first)
+    g = LocalPredictor(Wd, sheet)
     state = LocalState(Wd, v, g, torch.optim.Adam(g.parameters(), rate))
     step = partial(local_step, lmbd=lmbd, pools=pools, inner=inner, tie=tie)
     (Wd, _, g, _), history = fit(step, state, batches, steps)
@@ -614,13 +619,13 @@ def column_spacing(F: Tensor) -> float:
     """Return Λ = 1 / mean |f|, in units, of the power spectrum of F (side, side) less its mean,
     Hann-windowed. Our convention: Kaschube et al. 2010 fit wavelets, which see no mean either."""
     P = torch.fft.fft2(faded(F)).abs().square()
-    f = torch.fft.fftfreq(len(F))
+    f = torch.fft.fftfreq(len(F), dtype=P.dtype, device=P.device)
     return (P.sum() / (P * torch.hypot(f[:, None], f)).sum()).item()
 
 
 def faded(F: Tensor) -> Tensor:
     """Return F (side, side) less its mean, faded out to zero at the rim (a Hann window)."""
-    fade = torch.hann_window(len(F), periodic=False)
+    fade = torch.hann_window(len(F), periodic=False).to(F.real)
     fade = fade[:, None] * fade
     return (F - (F * fade).sum() / fade.sum()) * fade
 
@@ -653,7 +658,7 @@ def centres(Wd: Tensor, sheet: Sheet) -> Tensor:
     of the centre of its squares, in pixels."""
     first = torch.arange(sheet.side) // sheet.per
     corner = torch.cartesian_prod(first, first)
-    return corner + places(Wd, sheet.field)
+    return corner.to(Wd) + places(Wd, sheet.field)
 
 # %% ../../notebooks/05_local_filters.ipynb #shared-def
 def shared_filters(filters: Tensor, sheet: Sheet) -> Tensor:

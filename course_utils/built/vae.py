@@ -277,8 +277,8 @@ def rounded(z: Tensor, step: float) -> Tensor:
 def code_tables(q: Tensor) -> CodeTables:
     """Count rounded codes q (N, m), whole numbers within ±LEVELS; half a count is added to each but
     the value 0, so that a table made of some codes can write down all others."""
-    on = ((q != 0).sum(0) + 0.5) / (len(q) + 1)
-    counts = torch.bincount((q[q != 0] + LEVELS).long(), minlength=2 * LEVELS + 1) + 0.5
+    on = ((q != 0).sum(0).to(q) + 0.5) / (len(q) + 1)
+    counts = torch.bincount((q[q != 0] + LEVELS).long(), minlength=2 * LEVELS + 1).to(q) + 0.5
     counts[LEVELS] = 0  # a unit that is on is not zero
     return CodeTables(on, counts / counts.sum())
 
@@ -333,7 +333,7 @@ def contrast_point(
     cuts, in each one covariance for all, scaled. Without cuts: the best linear VAE, at β = level.
     Wainwright & Simoncelli 2000 (the model)."""
     squares, told = x_fit.square().sum(1), x.square().sum(1)
-    edges = squares.quantile(torch.tensor(cuts, dtype=x.dtype)) if len(cuts) else squares[:0]
+    edges = squares.quantile(torch.tensor(cuts).to(x)) if len(cuts) else squares[:0]
     which, its = torch.bucketize(squares, edges), torch.bucketize(told, edges)
     share = which.bincount(minlength=len(cuts) + 1) / len(which)
     scales = torch.stack([squares[which == k].mean() for k in range(len(cuts) + 1)])
