@@ -120,7 +120,7 @@ def natural_images() -> dict[str, Tensor]:
 
 
 def whiten(image: Tensor, cutoff: float = 0.4) -> Tensor:
-    """Flatten the spectrum of a photograph: (H, W) -> (H, W), mean 0, standard deviation 1.
+    """Flatten the spectrum of a photograph, image (H, W): (H, W), mean 0, standard deviation 1.
 
     The filter is |f| exp(-(f / cutoff)^4), f in cycles per pixel (Olshausen & Field 1997, Vision
     Research 37:3311; cutoff there: 200 cycles in 512 pixels). The amplitude of natural images

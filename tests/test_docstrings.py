@@ -1,4 +1,4 @@
-"""What the API page promises of every function: shapes of all tensors, and errors.
+"""What the API page promises of every function: shapes of all tensors, errors, and sources.
 
 After skglm's test of its docstrings: here a tensor's shape stands behind its name, "x (B, n)".
 """
@@ -12,8 +12,19 @@ from test_built import public_functions
 
 PACKAGE = Path(__file__).resolve().parents[1] / "course_utils"
 BUILT = sorted(path for path in (PACKAGE / "built").glob("*.py") if path.name != "__init__.py")
+HELPERS = sorted(path for path in PACKAGE.glob("*.py") if path.name != "__init__.py")
+RUNS = sorted(path for path in (PACKAGE / "reproduce").glob("*.py") if path.name != "__main__.py")
 # "see pack", "as in ista_iterates": another function of the module says it.
 ELSEWHERE = re.compile(r"[Ss]ee \w+|as in \w+")
+
+
+# "Rolfe & LeCun 2013", or "chapter 4", which names the sources of what it does.
+SOURCE = re.compile(r"[A-Z]\w+ (?:et al\. )?\d{4}|[Cc]hapter \d")
+
+
+def functions_of(module: Path) -> list[ast.FunctionDef]:
+    """Return the public functions of a module."""
+    return list(public_functions(ast.parse(module.read_text(encoding="utf-8"))))
 
 
 def shapeless(function: ast.FunctionDef) -> list[str]:
@@ -44,8 +55,35 @@ def silent(function: ast.FunctionDef) -> bool:
     return (raises or guarded) and not re.search(r"[Rr]aises? \w+Error|errors as in", text)
 
 
-@pytest.mark.parametrize("module", BUILT, ids=lambda path: path.stem)
+@pytest.mark.parametrize("module", BUILT + HELPERS + RUNS, ids=lambda path: path.stem)
 def test_docstrings_tell_the_shape_of_every_tensor_and_the_errors(module):
-    functions = list(public_functions(ast.parse(module.read_text(encoding="utf-8"))))
+    functions = functions_of(module)
     assert {f.name: shapeless(f) for f in functions if shapeless(f)} == {}
     assert [f.name for f in functions if silent(f)] == []
+
+
+@pytest.mark.parametrize("module", RUNS, ids=lambda path: path.stem)
+def test_every_full_size_run_says_what_it_reproduces(module):
+    runs = [f for f in functions_of(module) if f.name.endswith("_seed")]
+    assert [f.name for f in runs if not SOURCE.search(ast.get_docstring(f))] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["duality_gap", "code_bits", "code_tables", "surrogate", "pinwheels", "shrink", "greedy_step"],
+)
+def test_what_others_found_is_cited(name):
+    found = [f for module in BUILT for f in functions_of(module) if f.name == name]
+    assert SOURCE.search(ast.get_docstring(found[0]))
+
+
+def test_what_a_docstring_leaves_out_is_found():
+    def of(text: str) -> ast.FunctionDef:
+        return ast.parse(
+            f'def f(x: Tensor) -> Tensor:\n    """{text}"""\n    raise ValueError'
+        ).body[0]
+
+    assert shapeless(of("Return x.")) == ["x"]
+    assert silent(of("Return x."))
+    assert shapeless(of("Return x (B, n). Raises ValueError if it is bad.")) == []
+    assert not silent(of("Return x (B, n). Raises ValueError if it is bad."))

@@ -81,7 +81,8 @@ def energy(x: Tensor, z: Tensor, Wd: Tensor, lmbd: float | Tensor) -> Tensor:
 def shrink(v: Tensor, theta: float | Tensor) -> Tensor:
     """Return v moved towards zero by theta, entry by entry, and zero where |v| <= theta.
 
-    The proximal step of theta * ‖·‖₁, called soft threshold. Shapes broadcast; theta >= 0.
+    The proximal step of theta * ‖·‖₁, called soft threshold (Donoho & Johnstone 1994). Shapes
+    broadcast; theta >= 0.
     """
     return v - v.clamp(-theta, theta)
 

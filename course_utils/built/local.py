@@ -608,7 +608,8 @@ def smoothed(F: Tensor, width: float) -> Tensor:
 def pinwheels(F: Tensor) -> Tensor:
     """Return, for each square of four neighbours of F (h, w), complex, how often its angle goes
     round: +1 or -1 at a pinwheel, else 0; (h - 1, w - 1). Rows count downwards, and +1 is where the
-    angle grows clockwise, as one sees it. F must be finite and nowhere zero."""
+    angle grows clockwise, as one sees it. F must be finite and nowhere zero. The count is that of
+    phase singularities in any complex field (Halperin 1981)."""
     corners = [F[:-1, :-1], F[:-1, 1:], F[1:, 1:], F[1:, :-1]]  # going round
     ahead = corners[1:] + corners[:1]
     turns = [(b * a.conj()).angle() for a, b in zip(corners, ahead, strict=True)]
@@ -639,7 +640,8 @@ def pinwheel_density(F: Tensor) -> float:
 def surrogate(F: Tensor, generator: np.random.Generator) -> Tensor:
     """Return a random field (side, side) with the mean of F (side, side), complex, and about the
     power spectra and variances of its real and its imaginary part. It is cut out of a sheet twice
-    as wide, so that it is not periodic, as a Fourier transform of F itself would be."""
+    as wide, so that it is not periodic, as a Fourier transform of F itself would be. After the
+    phase-randomised surrogates of Theiler et al. 1992."""
     return torch.complex(_surrogate_part(F.real, generator), _surrogate_part(F.imag, generator))
 
 

@@ -276,7 +276,8 @@ def rounded(z: Tensor, step: float) -> Tensor:
 
 def code_tables(q: Tensor) -> CodeTables:
     """Count rounded codes q (N, m), whole numbers within ±LEVELS; half a count is added to each but
-    the value 0, so that a table made of some codes can write down all others."""
+    the value 0 (Krichevsky & Trofimov 1981), so that a table made of some codes can write down all
+    others."""
     on = ((q != 0).sum(0).to(q) + 0.5) / (len(q) + 1)
     counts = torch.bincount((q[q != 0] + LEVELS).long(), minlength=2 * LEVELS + 1).to(q) + 0.5
     counts[LEVELS] = 0  # a unit that is on is not zero

@@ -264,10 +264,15 @@ MODULES = {
 }
 
 
+API = """\
+Every function says the shapes of its tensors, what it raises, and whose the idea is where it is \
+not ours. Angles are in radians, codes in units of the input; bits and decibels are called so."""
+
+
 def api(folder: Path) -> None:
     """Write the pages of the API reference, one for each module."""
     folder.mkdir()
-    lines = ["# API reference", "", "Every function says its shapes, units, errors and source.", ""]
+    lines = ["# API reference", "", API, ""]
     for group, modules in MODULES.items():
         lines += [f"## {group.capitalize()}", "", "```{toctree}", ":maxdepth: 1", "", *modules]
         lines += ["```", ""]

@@ -73,7 +73,7 @@ def reproduce(
 
     At most `most` seeds of each part, where `runner` runs them. Settings other than those stored
     begin anew; until their first seed is done, what is stored stands. The weights are those of seed
-    0. Seeds that fail are named when all others are stored: RuntimeError.
+    0. Raises RuntimeError, which names the seeds that failed, when all others are stored.
     """
     path = folder / f"{name}.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

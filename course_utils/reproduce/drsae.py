@@ -137,7 +137,10 @@ NETS = {  # units x iterations
 
 
 def paper_seed(name: str, s: dict, seed: int) -> Outcome:
-    """Train one of NETS; return its figures, and the weights of the largest."""
+    """Train one of NETS; return its figures, and the weights of the largest.
+
+    Rolfe & LeCun 2013, table 1.
+    """
     figures, weights = train_on_mnist(name, s | s["nets"][name], seed)
     return figures, weights if name == "400x11" else {}
 
@@ -169,7 +172,10 @@ for few in (10, 100, 1000):  # labels of each digit
 
 
 def ablation_seed(name: str, s: dict, seed: int) -> Outcome:
-    """Train one of ABLATIONS; return its figures."""
+    """Train one of ABLATIONS of chapter 3; return its figures.
+
+    Rolfe & LeCun 2013 compare 11 iterations with 2; the others are ours.
+    """
     figures, _ = train_on_mnist(name, s | s["ablations"][name], seed)
     figures[f"ablation.{name}"] = figures.pop(f"test_error_percent.{name}")
     return figures, {}
@@ -183,7 +189,10 @@ DESCENT = {
 
 
 def descent_seed(name: str, s: dict, seed: int) -> Outcome:
-    """Train one of NETS as the paper did, by gradient descent; return also the smaller weights."""
+    """Train one of NETS as the paper did, by gradient descent; return also the smaller weights.
+
+    Rolfe & LeCun 2013, table 1, with the schedule of their code.
+    """
     figures, weights = train_on_mnist(name, s | s["nets"][name], seed, gradient_descent)
     return figures, weights if name == "200x11" else {}
 

@@ -49,13 +49,16 @@ def patches(rng: np.random.Generator, count: int, noise: bool = False) -> Tensor
 
 
 def with_contrast(x: Tensor) -> Tensor:
-    """Return the half of the rows of x with the larger norms: in flat patches there is nothing."""
+    """Return the half of the rows of x (B, n) with the larger norms: flat patches hold nothing."""
     size = x.norm(dim=1)
     return x[size > size.median()]
 
 
 def map_seed(settings: dict, seed: int) -> Outcome:
-    """Learn the paper's map, and the control by L1; return their measures and weights."""
+    """Learn the paper's map, and the control by L1; return their measures and weights.
+
+    Kavukcuoglu, Ranzato, Fergus & LeCun 2009, figure 2.
+    """
     s, rng = settings["map"], np.random.default_rng(seed)
     x, pools = patches(rng, settings["patches"]["count"]), torus(s)
     Wd, g, _ = groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)
@@ -71,7 +74,8 @@ LONGER = SWEEP | {"steps": 4 * SWEEP["steps"]}
 
 
 def sweep_seed(name: str, settings: dict, seed: int) -> Outcome:
-    """Learn one of the sweeps; return the measures of its map and its code, and its filters."""
+    """Learn one of the sweeps of chapter 4, section 7; return the measures of its map and its code,
+    and its filters."""
     s, rng = settings | settings["sweeps"][name], np.random.default_rng([seed, 1])
     x, pools = patches(rng, s["patches"]["count"], s.get("noise", False)), torus(s)
     Wd, g, _ = groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)
@@ -92,8 +96,8 @@ OVERLAPS = {
 
 
 def overlap_seed(name: str, settings: dict, seed: int) -> Outcome:
-    """Learn one of OVERLAPS; return which share of the pairs of units that share a pool are
-    copies: |cosine| above 0.99."""
+    """Learn one of OVERLAPS of chapter 4; return which share of the pairs of units that share a
+    pool are copies: |cosine| above 0.99."""
     s, rng = settings | settings["overlaps"][name], np.random.default_rng([seed, 1])
     x, pools = patches(rng, s["patches"]["count"]), torus(s)
     lmbd = s["price"] / pools.sqrt().sum(0).mean().item()
@@ -104,7 +108,7 @@ def overlap_seed(name: str, settings: dict, seed: int) -> Outcome:
 
 
 def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[str, float]:
-    """Return the mean selectivity of Wd, and how smooth a map it is."""
+    """Return the mean selectivity of Wd (n, m), and how smooth a map it is."""
     side, size = s["side"], PATCHES["size"]
     figures = {f"selectivity.{name}": ista.orientation_selectivity(Wd, size).mean().item()}
     for kind, D in groups.differences(Wd, size).items():
@@ -124,8 +128,9 @@ def code_measures(
     rng: np.random.Generator,
 ) -> dict[str, float]:
     """Return, for the half of x (B, n) with most contrast: the share of its squares that the code
-    does not rebuild, how many units and pools carry 95 % of it (pools also with units shuffled),
-    the same for L1 on the same filters at equal reconstruction, and how well g guesses."""
+    by filters Wd (n, m) does not rebuild, how many units and pools carry 95 % of it (pools also
+    with units shuffled), the same for L1 on the same filters at equal reconstruction, and how well
+    g guesses."""
     x = with_contrast(x)
     z = groups.pooled_codes(x, Wd, lmbd, pools, 150)
     rest = groups.unexplained(x, z, Wd)
@@ -176,7 +181,7 @@ MNIST = {
 
 
 def windows_of(images: Tensor, s: dict) -> Tensor:
-    """Cut the windows at 5 x 5 places out of digits (B, 784): (B * 25, 256), centred."""
+    """Cut the windows at 5 x 5 places out of images (B, 784): (B * 25, 256), centred."""
     size, (first, second, *_) = s["window"], s["places"]
     squares = images.reshape(-1, 28, 28).unfold(1, size, second - first)
     squares = squares.unfold(2, size, second - first)
@@ -184,7 +189,7 @@ def windows_of(images: Tensor, s: dict) -> Tensor:
 
 
 def shrunk(images: Tensor, s: dict) -> Tensor:
-    """Shrink digits (B, 784) to one window each: (B, 256), centred."""
+    """Shrink images (B, 784) to one window each: (B, 256), centred."""
     small = interpolate(images.reshape(-1, 1, 28, 28), (s["window"],) * 2, mode="area")
     return centred(small.flatten(1))
 
@@ -195,7 +200,7 @@ def centred(x: Tensor) -> Tensor:
 
 
 def mnist_encoder(x: Tensor, pools: Tensor, rng: np.random.Generator, s: dict) -> groups.Predictor:
-    """Return the encoder learned from windows x (N, 256) under pools."""
+    """Return the encoder learned from windows x (N, 256) under pools (p, m)."""
     return groups.learn_predictive(x, pools, s["lmbd"], s["steps"], rng)[1]
 
 
@@ -221,7 +226,10 @@ def coded(features: Features, part: Labelled, rows: int = 1000) -> tuple[np.ndar
 
 
 def mnist_seed(settings: dict, seed: int) -> Outcome:
-    """Train both features of the paper and a linear SVM on each; return their errors."""
+    """Train both features of the paper and a linear SVM on each; return their errors.
+
+    Kavukcuoglu, Ranzato, Fergus & LeCun 2009.
+    """
     s, rng = settings["mnist"], np.random.default_rng([seed, 2])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
@@ -258,7 +266,8 @@ def best_svm(fit_on, choose_on, test_on, Cs: list[float], name: str) -> dict[str
 
 
 def few_labels_seed(settings: dict, seed: int) -> Outcome:
-    """Compare pixels, L1 features and pooled features of MNIST with few labels of each digit."""
+    """Compare pixels, L1 features and pooled features of MNIST with few labels of each digit, for
+    chapter 4."""
     s, rng = settings["mnist"], np.random.default_rng([seed, 3])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
@@ -285,7 +294,8 @@ RIVALS = MNIST | {"lmbd_l1": [0.5, 1.0, 2.0, 4.0], "few": 100}
 
 
 def rivals_seed(s: dict, seed: int) -> Outcome:
-    """Compare pooled features of MNIST and their rivals with few labels of each digit."""
+    """Compare pooled features of MNIST and their rivals with few labels of each digit, for
+    chapter 4."""
     rng = np.random.default_rng([seed, 4])
     train, test = data.mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)

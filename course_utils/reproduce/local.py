@@ -163,8 +163,12 @@ def own_photographs(s: dict) -> tuple[Images, Images]:
 
 
 def map_seed(s: dict, seed: int, source: Source = photographs) -> Outcome:
-    """Learn the map; return its measures and those of its nulls, energies on photographs that it
-    learned from and on others, and filters, orientations and curves."""
+    """Learn the map of chapter 5; return its measures and those of its nulls, energies on
+    photographs that it learned from and on others, and filters, orientations and curves.
+
+    After Kavukcuoglu, Ranzato, Fergus & LeCun 2009 (the pools) and Gregor & LeCun 2010, arXiv
+    1006.0448 (filters that are local and not shared).
+    """
     rng = np.random.default_rng([seed, 5])
     images, held_out = source(s)
     stream, pools, lmbd = as_it_is(images, s, rng)
@@ -189,7 +193,8 @@ Tie = Callable[[Tensor], Tensor]
 
 def film_seed(s: dict, seed: int) -> Outcome:
     """Learn the map of map_seed, with its random numbers, and look at it at the steps watched;
-    return how smooth it was, and orientation and selectivity of each unit: (watched, units)."""
+    return how smooth it was, and orientation and selectivity of each unit: (watched, units). For
+    the film of chapter 5."""
     rng = np.random.default_rng([seed, 5])
     stream, pools, lmbd = as_it_is(photographs(s)[0], s, rng)
     seen: dict[int, Tensor] = {}
@@ -230,7 +235,8 @@ def watching(
 
 
 def control_seed(name: str, s: dict, seed: int) -> Outcome:
-    """Learn what is left when the named cause is taken away; return measures and orientations."""
+    """Learn what is left when the named cause is taken away; return measures and orientations. The
+    controls of chapter 5, "At full size"."""
     rng = np.random.default_rng([seed, 6, list(CONTROLS).index(name)])
     x, pools, lmbd = WITHOUT[name](photographs(s)[0], s, rng)
     steps = s["steps"] // 2
@@ -239,18 +245,20 @@ def control_seed(name: str, s: dict, seed: int) -> Outcome:
 
 
 def looks(Wd: Tensor, s: dict, name: str) -> dict[str, Tensor]:
-    """Return orientation and selectivity of each unit, to draw maps from."""
+    """Return orientation and selectivity of each unit (units,) of filters Wd (field², units)."""
     moment = ista.orientation_moment(Wd, s["field"])
     return {f"theta_{name}": moment.angle() / 2, f"selectivity_{name}": moment.abs()}
 
 
 def coarse(Wd: Tensor) -> Tensor:
-    """Return filters in sixteenths of their largest entry: to look at, in a small file."""
+    """Return filters Wd (field², units) in sixteenths of their largest entry: to look at, in a
+    small file."""
     return (16 * Wd / Wd.abs().amax(0)).round() / 16
 
 
 def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[str, float]:
-    """Return how smooth a map is, how selective its units, its pinwheels and their spacing."""
+    """Return how smooth a map the filters Wd (field², units) are, how selective its units, its
+    pinwheels and their spacing."""
     side = sheet_of(s).side
     moment = ista.orientation_moment(Wd, s["field"])
     z, ratio = local.sheet_smoothness(moment.angle() / 2, side, rng)
@@ -262,7 +270,8 @@ def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[s
 
 
 def smooth_field(Wd: Tensor, s: dict) -> Tensor:
-    """Return selectivity · exp(2iθ) of each unit on the sheet, smoothed: (side, side)."""
+    """Return selectivity · exp(2iθ) of each unit, of filters Wd (field², units), on the sheet,
+    smoothed: (side, side)."""
     side = sheet_of(s).side
     return local.smoothed(ista.orientation_moment(Wd, s["field"]).reshape(side, side), s["smooth"])
 
@@ -274,8 +283,8 @@ def counted(F: Tensor, kind: str, of: str = "") -> dict[str, float]:
 
 
 def nulls(Wd: Tensor, s: dict, rng: np.random.Generator) -> dict[str, float]:
-    """Return count and density of pinwheels of surrogates, mean of 100 and the range of the middle
-    90, and of random angles."""
+    """Return count and density of pinwheels of surrogates of the map of Wd (field², units), mean of
+    100 and the range of the middle 90, and of random angles."""
     F = smooth_field(Wd, s)
     drawn = [counted(local.surrogate(F, rng), "surrogate") for _ in range(100)]
     figures = {}
@@ -294,8 +303,9 @@ def nulls(Wd: Tensor, s: dict, rng: np.random.Generator) -> dict[str, float]:
 def energies(
     x: Tensor, Wd: Tensor, g: local.LocalPredictor, pools: local.SheetPools, lmbd: float, name: str
 ) -> dict[str, float]:
-    """Return, for images x of the named photograph: their energy over that of the zero code, after
-    50 steps of inference, by the guess, and what is left unexplained; and the encoder's error."""
+    """Return, for images x (B, image²) of the named photograph and filters Wd (field², units):
+    their energy over that of the zero code, after 50 steps of inference, by the guess, and what is
+    left unexplained; and the encoder's error."""
     sheet, W = g.sheet, local.pack(Wd, g.sheet)
     L, _ = local.sheet_lipschitz(W, sheet, torch.ones(1, sheet.units))
     z, guess = local.local_codes(x, W, sheet, lmbd, pools, 50, L), g(x)
@@ -325,9 +335,9 @@ EQUALS = ("local", *CONTROLS, "shared", "turned", "l1_cheaper", "shared_l1", "sh
 
 
 def equal_seed(name: str, s: dict, seed: int) -> Outcome:
-    """Learn one of EQUALS; return the measures of its map, how many of its units prefer horizontal
-    or vertical, and its energies on the photographs held out; and, to look at, orientations, and
-    the filters of one place where they are the same at all."""
+    """Learn one of EQUALS of chapter 5; return the measures of its map, how many of its units
+    prefer horizontal or vertical, and its energies on the photographs held out; and, to look at,
+    orientations, and the filters of one place where they are the same at all."""
     rng = np.random.default_rng([seed, 7, EQUALS.index(name)])
     images, held_out = photographs(s)
     if name == "turned":

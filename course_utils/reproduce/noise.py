@@ -134,7 +134,7 @@ def _train_drsae(net: drsae.DrSAE, batches, steps: int, setting: dict, of: dict)
 
 
 def choice_seed(model: str, labels: str, s: dict, _seed: int) -> Outcome:
-    """Return the validation error of each of the six settings."""
+    """Return the validation error of each of the six settings of a model of chapter 6."""
     figures = {}
     for number, setting in enumerate(choices(s, model, labels)):
         net, (choose_on, _) = train(s, model, labels, setting, s["seed_of_choice"])
@@ -144,13 +144,15 @@ def choice_seed(model: str, labels: str, s: dict, _seed: int) -> Outcome:
 
 
 def label_seed(model: str, labels: str, s: dict, seed: int) -> Outcome:
-    """Train a model with the setting that validation chose; return its errors."""
+    """Train a model with the setting that validation chose; return its errors. Chapter 6, few
+    labels."""
     setting = choices(s, model, labels)[s["chosen"][model][labels]]
     return _errors(s, model, model, labels, setting, seed)
 
 
 def rectified_seed(labels: str, s: dict, seed: int) -> Outcome:
-    """Train the sparse auto-encoder as label_seed does, but at the price 0; return its errors.
+    """Train the sparse auto-encoder of chapter 6 as label_seed does, but at the price 0; return its
+    errors.
 
     What is left of it: a rectified code, columns of the decoder that are held, and the weight of
     classification that was chosen with the price.
@@ -248,7 +250,8 @@ class Bill(NamedTuple):
     distortion: float
 
     def figures(self, key: str, variances: torch.Tensor) -> dict[str, float]:
-        """Return them under a key: the distortion over the variance, bits over the line's, too."""
+        """Return them under a key: bits, the distortion over the sum of variances (n,), and bits
+        over those of the line at this distortion."""
         return {
             f"bits.{key}": self.bits,
             f"distortion.{key}": self.distortion / variances.sum().item(),
@@ -258,7 +261,7 @@ class Bill(NamedTuple):
 
 def sparse_seed(name: str, s: dict, seed: int) -> Outcome:
     """Return what sparse coding takes at each price, its dictionary trained at two lengths; and
-    what the null that knows contrast alone takes at the same distortions."""
+    what the null that knows contrast alone takes at the same distortions. Chapter 6, bits."""
     x_fit, x, centre, variances = bits_data(s, name, seed)
     figures, weights = {}, {f"{name}.centre": centre}
     for price in s["sparse"][name]:
@@ -313,8 +316,8 @@ def class_bits(seen: Seen, measured: Seen, step: float, cuts: list[float]) -> fl
 def contrast_bill(
     x_fit: torch.Tensor, x: torch.Tensor, distortion: float, parted: list[list[float]]
 ) -> Bill:
-    """Return what x takes by the Gaussian scale mixture of x_fit, at a distortion, its classes
-    parted where x_fit itself takes fewest bits."""
+    """Return what x (B, n) takes by the Gaussian scale mixture of x_fit (N, n), at a distortion,
+    its classes parted where x_fit itself takes fewest bits."""
     top = x_fit.square().sum(1).max().item()
 
     def bits(of: torch.Tensor, cuts: list[float]) -> float:
@@ -325,7 +328,10 @@ def contrast_bill(
 
 
 def noisy_seed(name: str, way: str, beta: float, s: dict, seed: int) -> Outcome:
-    """Return what one of NOISY takes at a price β, after a training of each of its lengths."""
+    """Return what one of NOISY takes at a price β, after a training of each of its lengths.
+
+    Chapter 6, bits; the models: Kingma & Welling 2014; Geadah et al. 2024.
+    """
     x_fit, x, _, variances = bits_data(s, name, seed)
     draws = np.random.default_rng([seed, 6]).standard_normal((len(x), s["m"]))
     noise = torch.from_numpy(draws).float()
@@ -378,7 +384,7 @@ def _unlabelled(x: torch.Tensor, batch: int, m: int, seed: int) -> Iterator[vae.
 
 def trap_seed(s: dict, seed: int) -> Outcome:
     """Return what three auto-encoders leave unexplained of test digits and of noise, after a
-    training of each length."""
+    training of each length. Chapter 6, strangers."""
     x_fit, x = digits_of(s, seed)
     noise = torch.from_numpy(np.random.default_rng([seed, 9]).random(x.shape)).float()
     shown = {"digits": x, "noise": 8 * normalize(noise)}
