@@ -167,6 +167,23 @@ def test_bits_have_a_figure_for_each_way_and_price_and_weights_to_show(name):
     assert {f"{name}.{key}" for key in net.state_dict()} <= set(weights)
 
 
+def test_a_training_that_overflows_begins_anew_at_half_the_rate(monkeypatch):
+    paces = []
+
+    def fragile(s, way, x, beta, training, seed):
+        paces.append(training[1])
+        if training[1] > 0.3:
+            raise FloatingPointError("step 7: reconstruction is inf")
+        return "net"
+
+    monkeypatch.setattr(noise, "noisy_net", fragile)
+    x = torch.rand(10, 64)
+    assert noise.settled_net(noise.BITS, "noisy", x, 0.3, [20, 1.0, 9], 0) == ("net", 2)
+    assert paces == [1.0, 0.5, 0.25]
+    with pytest.raises(FloatingPointError):
+        noise.settled_net(noise.BITS, "noisy", x, 0.3, [20, 100.0, 9], 0)
+
+
 def test_the_null_of_contrast_takes_the_parting_that_is_best_where_it_was_fitted():
     """A part of the patches is ten times as strong: to say which saves bits; one class does not."""
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32))

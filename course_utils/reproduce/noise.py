@@ -338,10 +338,12 @@ def noisy_seed(name: str, way: str, beta: float, s: dict, seed: int) -> Outcome:
     _, rate, linear = NOISY[way]
     figures = {}
     for length, training in ({"whole": s["linear"]} if linear else s["trainings"][name]).items():
-        net = noisy_net(s, way, x_fit, beta, training, seed)
+        net, halved = settled_net(s, way, x_fit, beta, training, seed)
         bill = Bill(*vae.noisy_point(net, rate, x, noise))
-        suffix = "" if length == "whole" else f".{length}"
-        figures |= bill.figures(f"{name}.{way}.{beta}{suffix}", variances)
+        key = f"{name}.{way}.{beta}" + ("" if length == "whole" else f".{length}")
+        figures |= bill.figures(key, variances)
+        if halved:
+            figures[f"halved.{key}"] = halved
     if way == "noisy_linear":
         best = Bill(*vae.contrast_point(x_fit, x, (), beta))
         figures |= best.figures(f"{name}.best_linear.{beta}", variances)
@@ -357,6 +359,25 @@ NOISY = {  # criteria, rate, and whether the decoder is linear
 BILLS = [
     (name, way, beta) for name in BITS["noisy"] for way in NOISY for beta in BITS["noisy"][name]
 ]
+
+
+def settled_net(
+    s: dict, way: str, x: torch.Tensor, beta: float, training: list, seed: int, most: int = 4
+) -> tuple[vae.Vae, int]:
+    """Return noisy_net, and how often its rate was halved: as often as training came to numbers
+    that are not finite, each time from the start. A variance is the exponential of what a network
+    says, without a bound, and one patch of extreme contrast can make it overflow.
+
+    Raises FloatingPointError if `most` halvings do not help.
+    """
+    (batch, pace, steps), halved = training, 0
+    while True:
+        try:
+            return noisy_net(s, way, x, beta, [batch, pace, steps], seed), halved
+        except FloatingPointError:
+            if halved == most:
+                raise
+        halved, pace = halved + 1, pace / 2
 
 
 def noisy_net(
