@@ -100,11 +100,17 @@ def overlap_seed(name: str, settings: dict, seed: int) -> Outcome:
     pool are copies: |cosine| above 0.99."""
     s, rng = settings | settings["overlaps"][name], np.random.default_rng([seed, 1])
     x, pools = patches(rng, s["patches"]["count"]), torus(s)
-    lmbd = s["price"] / pools.sqrt().sum(0).mean().item()
+    lmbd = s["price"] / lone_norms(pools)
     Wd, _, _ = groups.learn_predictive(x, pools, lmbd, s["steps"], rng)
     together = (pools.T @ pools > 0).triu(1)
     copies = (Wd.T @ Wd).abs()[together] > 0.99
     return {f"copies.{name}": copies.float().mean().item()}, {}
+
+
+def lone_norms(pools: Tensor) -> float:
+    """Return what a unit of size 1 that is alone adds to the norms of pools (p, m), mean over
+    units."""
+    return pools.sqrt().sum(0).mean().item()
 
 
 def measures(Wd: Tensor, s: dict, name: str, rng: np.random.Generator) -> dict[str, float]:
@@ -135,7 +141,7 @@ def code_measures(
     z = groups.pooled_codes(x, Wd, lmbd, pools, 150)
     rest = groups.unexplained(x, z, Wd)
     by_l1 = groups.l1_codes_at(x, Wd, rest)
-    figures = {"unexplained": rest, "price_alone": lmbd * pools.sqrt().sum(0).mean().item()}
+    figures = {"unexplained": rest, "price_alone": lmbd * lone_norms(pools)}
     for kind, code in (("group", z), ("l1", by_l1)):
         carried = groups.spread_of(code, pools, rng)
         figures |= {f"{kind}_{key}": count for key, count in carried.items()}
