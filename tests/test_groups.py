@@ -123,7 +123,7 @@ def test_the_rounded_energy_never_rises(lmbd, eps):
     assert (E[-1] < E[0]).all()
 
 
-def test_the_steepness_gives_the_slope_of_the_rounded_norms():
+def test_the_majorisers_weights_give_the_slope_of_the_rounded_norms():
     x, Wd = example()
     z = torch.from_numpy(np.random.default_rng(1).standard_normal((5, 24))).requires_grad_()
     pools = torus()
