@@ -60,6 +60,7 @@ RUNS = {
         {name: Part(partial(groups.overlap_seed, name), 3) for name in groups.OVERLAPS},
         groups.OVERLAP | {"overlaps": groups.OVERLAPS, "patches": groups.PATCHES},
     ),
+    "groups_rivals": ({"all": Part(groups.rivals_seed, 3)}, groups.RIVALS),
     "local": (
         {"map": Part(local.map_seed, 3)}
         | {name: Part(partial(local.control_seed, name), 3) for name in local.CONTROLS},
