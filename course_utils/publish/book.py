@@ -259,8 +259,8 @@ MODULES = {
         "built.local",
         "built.vae",
     ],
-    "helpers": ["data", "training", "plots", "checks", "cluster"],
-    "full-size runs": ["reproduce"],
+    "helpers": ["data", "training", "plots", "checks"],
+    "full-size runs": ["reproduce", "tools.cluster"],
 }
 
 
