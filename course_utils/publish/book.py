@@ -260,7 +260,7 @@ MODULES = {
         "built.vae",
     ],
     "helpers": ["data", "training", "plots", "checks"],
-    "full-size runs": ["reproduce", "tools.cluster"],
+    "full-size runs": ["reproduce", "reproduce.record", "tools.cluster"],
 }
 
 
