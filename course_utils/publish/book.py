@@ -28,6 +28,7 @@ from course_utils.publish import assets, pictures
 from course_utils.publish.slides import DIRECTIVE
 from course_utils.tools.execute import VIEW, code_cells
 from course_utils.tools.files import BUILD, NOTEBOOKS, RESULTS, ROOT, chapters, ending
+from course_utils.tools.folding import KINDS, kind
 from course_utils.tools.nbval_plugin import IGNORE
 
 PAGES = NOTEBOOKS / "book"
@@ -151,11 +152,20 @@ def illustrated(cell: NotebookNode) -> list[NotebookNode]:
     """Return a cell, its figure with alternative text; of a slider a word on why it is still."""
     alts = [o.metadata.get("image/png", {}).get("alt") for o in cell.outputs if "data" in o]
     for alt in filter(None, alts):
-        cell.metadata.mystnb = {"image": {"alt": alt}, "figure": {"caption": alt}}
+        shown = {"image": {"alt": alt}, "figure": {"caption": alt}}
+        cell.metadata.mystnb = cell.metadata.get("mystnb", {}) | shown
     if any(VIEW in output.get("data", {}) for output in cell.outputs):
         cell.outputs = []
         return [cell, still()]
     return [cell]
+
+
+def folded(cell: NotebookNode) -> None:
+    """Mark a cell that is folded in JupyterLab for MyST-NB, with a word on what is there."""
+    if cell.metadata.get("jupyter", {}).get("source_hidden"):
+        cell.metadata.setdefault("tags", []).append("hide-input")
+        prompt = f"Show: {KINDS[kind(cell)]}"
+        cell.metadata.mystnb = {"code_prompt_show": prompt, "code_prompt_hide": "Hide the code"}
 
 
 def still() -> NotebookNode:
@@ -171,6 +181,7 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
     number, cells = int(name[:2]), []
     for cell in map(nbformat.from_dict, notebook.cells):
         if cell.cell_type == "code":
+            folded(cell)
             cell.source = DIRECTIVE.sub("", cell.source)
             for part in apart(cell):
                 cells += illustrated(part)
@@ -319,7 +330,9 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(folder / "images", folder / "extra" / "images")
     (folder / "_static").mkdir()
     (folder / "stored").mkdir()  # chapters as they are, to download
-    shutil.copy(SITE / "book.css", folder / "_static")
+    for name in ("book.css", "book.js"):
+        shutil.copy(SITE / name, folder / "_static")
+    shutil.copytree(SITE / "templates", folder / "_templates")
     assets.put("mathjax", folder / "_static")
     sections, keys = numbered_sections(), labels(parse_file(PAGES / "references.bib"))
     for path in chapters():

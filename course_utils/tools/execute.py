@@ -32,6 +32,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from course_utils.tools.files import ELSEWHERE, NOTEBOOKS, notebook_named, write
+from course_utils.tools.folding import fold
 
 HEADER = re.compile(r"(seconds to run: \*\*)(\d+)(\*\*)")
 WIDGETS = "application/vnd.jupyter.widget-state+json"
@@ -92,6 +93,7 @@ def execute(path: Path) -> bool:
     if is_from_this_code(notebook):
         keep_ignored(stored, notebook)
     declare(notebook, seconds)
+    fold(notebook)
     after = nbformat.writes(notebook) + "\n"
     if after != before:
         write(path, after)

@@ -171,6 +171,37 @@ def test_search_finds_a_word_without_a_server(chromium, site):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768, 1280, 1366, 1920])
+def test_no_page_is_wider_than_the_screen(chromium, site, width):
+    context = chromium.new_context(viewport={"width": width, "height": 768})
+    page, wide = context.new_page(), {}
+    for place in sorted(site.rglob("*.html")):
+        page.goto(place.as_uri())
+        reach = page.evaluate("document.documentElement.scrollWidth")
+        if reach > width:
+            wide[place.relative_to(site).as_posix()] = reach
+    context.close()
+    assert wide == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["01_ista", "lecturers/exam"])
+def test_on_paper_all_is_open_and_nothing_lies_over_the_text(chromium, site, name):
+    page, _ = shown(chromium, site / f"{name}.html")
+    folded = "all => all.filter(e => !e.open).length"
+    assert page.locator("details").evaluate_all(folded) >= 24  # on the screen
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details").evaluate_all(folded) == 0
+    for what in (".skip-to-content", ".back-to-top", ".sidebar-drawer", ".headerlink"):
+        assert not any(one.is_visible() for one in page.locator(what).all()), what
+    cut = "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its rims, in CSS pixels
+    assert page.locator("pre").evaluate_all(cut) == 0
+    page.context.close()
+
+
+@pytest.mark.slow
 def test_on_a_telephone_only_tables_are_wider_than_the_page_and_scroll(chromium, site, script):
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()

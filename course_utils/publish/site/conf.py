@@ -33,6 +33,18 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_extra_path = ["extra"]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sections.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_copy_source = False
 html_show_sphinx = False
 html_show_search_summary = False  # it would fetch pages, which file:// forbids
