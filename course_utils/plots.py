@@ -19,6 +19,7 @@ from IPython.display import Markdown, display
 from ipywidgets import HTML, ValueWidget, VBox
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 from tabulate import tabulate
@@ -27,6 +28,13 @@ from torch.nn.functional import pad
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart; white paper in every theme.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Orientations from 0 to π: the hue goes round once at nearly even lightness. That it rises a little
+# towards blue-green keeps eight orientations apart for colour-blind readers, too.
+ROUND = ("#ce7924", "#c49004", "#b1a728", "#93bc55", "#6acc82", "#31d3ad", "#00d2d2", "#00c8ed")
+ROUND += ("#48b7fb", "#73a1fa", "#928bec", "#a878d3", "#b968b2", "#c55f8f", "#cd5e6b", "#d06848")
+ROUND = LinearSegmentedColormap.from_list("orientation", [*ROUND, ROUND[0]])
+VALLEY = LinearSegmentedColormap.from_list("valley", ["#6baed6", "#deebf7", "#ffffff"])
+GREY, FULL = 0.7, 0.6  # where there is no orientation; the selectivity from which colours are full
 STYLE = {
     "axes.grid": True,
     "axes.prop_cycle": plt.cycler(color=COLOURS),
@@ -55,14 +63,31 @@ def figure(columns: int = 1, *, rows: int = 1, height: float = 3.2) -> tuple[Fig
 def show(fig: Figure, alt: str) -> None:
     """Display fig with alt, a sentence that says what it shows, and close it.
 
+    Lines stay lines (SVG); what holds a picture is drawn in twice the pixels (PNG).
     Raises ValueError if alt is empty.
     """
     if not alt.strip():
         raise ValueError("a figure needs a sentence that says what it shows")
-    png = b64encode(print_figure(fig, dpi=90)).decode()
+    pictured = any(ax.images for ax in fig.axes)
+    form, drawn = ("image/png", _png(fig)) if pictured else ("image/svg+xml", _svg(fig, alt))
     plt.close(fig)
-    data = {"image/png": png, "text/plain": alt}
-    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+    more = {"alt": alt} | ({"width": round(90 * fig.get_figwidth())} if pictured else {})
+    display({form: drawn, "text/plain": alt}, raw=True, metadata={form: more})
+
+
+def _png(fig: Figure) -> str:
+    return b64encode(print_figure(fig, dpi=180)).decode()
+
+
+@plt.rc_context({"svg.hashsalt": "course"})
+def _svg(fig: Figure, alt: str) -> str:
+    for ax in fig.axes:  # a cloud of dots is a picture: as so many shapes it would be heavy
+        for dots in ax.collections:
+            dots.set_rasterized(len(dots.get_offsets()) > 500)
+        for line in ax.lines:
+            line.set_rasterized(line.get_marker() != "None" and len(line.get_xdata()) > 500)
+    drawn = print_figure(fig, "svg", dpi=180, metadata={"Date": None})
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
 
 
 def still(draw: Callable[..., str], columns: int = 1, *, height: float = 3.2, **values) -> None:
@@ -124,7 +149,15 @@ def sliders(
 def _empty(ax: Axes) -> None:
     """Make ax as a new one, in a quarter of the time of `ax.clear()`: an axis is dear to make."""
     legend = ax.get_legend()
-    drawn = (*ax.lines, *ax.collections, *ax.patches, *ax.images, *ax.texts, *ax.artists)
+    drawn = (
+        *ax.lines,
+        *ax.collections,
+        *ax.patches,
+        *ax.images,
+        *ax.texts,
+        *ax.artists,
+        *ax.child_axes,
+    )
     for artist in drawn if legend is None else (*drawn, legend):
         artist.remove()
     ax.containers.clear()
@@ -163,6 +196,44 @@ def filters(
     ax.imshow(mosaic.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     ax.set_title(title)
     ax.set_axis_off()
+
+
+def orientation_colours(theta: Tensor, selectivity: Tensor | float = 1.0) -> np.ndarray:
+    """Return the colours of orientations theta, in radians mod π, faded to grey where selectivity,
+    of the same shape, is low: (..., 3), from 0 to 1."""
+    colour = np.asarray(ROUND(np.mod(theta.numpy(force=True) / np.pi, 1)))[..., :3]
+    strength = np.clip(np.asarray(selectivity, dtype=float) / FULL, 0, 1)[..., None]
+    return strength * colour + (1 - strength) * GREY
+
+
+def orientation_map(
+    ax: Axes, theta: Tensor, selectivity: Tensor | float = 1.0, title: str = ""
+) -> None:
+    """Draw a sheet of orientations theta (h, w); selectivity (h, w): see orientation_colours."""
+    ax.imshow(orientation_colours(theta, selectivity), interpolation="nearest")
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.grid(visible=False)
+
+
+def orientation_key(ax: Axes) -> None:
+    """Draw beside ax what its colours mean: bars as the edges lie that a filter of this orientation
+    likes, which are at right angles to it."""
+    key = ax.inset_axes((1.02, 0, 0.1, 1), xlim=(-0.6, 0.6), ylim=(7.6, -0.6), aspect="equal")
+    key.set_axis_off()
+    for k, angle in enumerate(np.arange(8) * np.pi / 8):
+        right, down = -0.4 * np.sin(angle), 0.4 * np.cos(angle)
+        ends = [-right, right], [k - down, k + down]
+        key.plot(*ends, color=ROUND(k / 8), linewidth=4, solid_capstyle="round")
+
+
+def energy_map(ax: Axes, E: Tensor, reach: float, top: float) -> None:
+    """Draw energies E (k, k) over the square from -reach to reach: low is blue, a valley; from top
+    on all is white. E[i, j] stands at the i-th place to the right, the j-th upwards."""
+    heights, side = E.T.numpy(force=True), np.linspace(-reach, reach, len(E))
+    ax.imshow(heights, cmap=VALLEY, origin="lower", extent=(-reach, reach) * 2, vmax=top)
+    ax.contour(side, side, heights, np.linspace(0, top, 6)[1:], colors="0.6", linewidths=0.5)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
 
 
 @plt.rc_context(STYLE)

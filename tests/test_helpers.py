@@ -79,8 +79,8 @@ def test_a_figure_is_shown_with_its_sentence_as_text_and_as_alt_and_then_closed(
     plots.curves(ax, {"a": [1, 2], "b": [2, 1]}, xlabel="k")
     plots.show(fig, "Two lines cross.")
     ((data, more),) = shown
-    assert data["text/plain"] == more["metadata"]["image/png"]["alt"] == "Two lines cross."
-    assert data["image/png"].startswith("iVBOR")
+    assert data["text/plain"] == more["metadata"]["image/svg+xml"]["alt"] == "Two lines cross."
+    assert '<svg role="img" aria-label="Two lines cross." ' in data["image/svg+xml"]
     assert not plt.get_fignums()
 
 

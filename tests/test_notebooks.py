@@ -22,6 +22,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from course_utils.tools.execute import HEADER, code_cells, code_hash, is_from_this_code, states
 from course_utils.tools.nbval_plugin import IGNORE
+from course_utils.tools.outputs import alt_of, form_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [
@@ -107,8 +108,8 @@ def no_path_of_a_machine(notebook: NotebookNode) -> list[str]:
 def figures_say_what_they_show(notebook: NotebookNode) -> list[str]:
     wrong = []
     for at, out in outputs(notebook):
-        if "image/png" in out.get("data", {}):
-            alt = out.metadata.get("image/png", {}).get("alt", "")
+        if form_of(out):
+            alt = alt_of(out)
             if len(alt) < 30:
                 wrong.append(f"{at} alt text is too short: {alt!r}")
             if alt != out.data.get("text/plain"):
@@ -119,7 +120,7 @@ def figures_say_what_they_show(notebook: NotebookNode) -> list[str]:
 def widgets_have_a_figure_that_stands_for_them(notebook: NotebookNode) -> list[str]:
     cells = code_cells(notebook)
     widgets = sum(bool(INTERACT.search(cell.source)) for cell in cells)
-    figures = sum("image/png" in out.get("data", {}) for cell in cells for out in cell.outputs)
+    figures = sum(bool(form_of(out)) for cell in cells for out in cell.outputs)
     return [f"{widgets} widgets, {figures} figures"] if widgets > figures else []
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import warnings
+from base64 import b64encode
 from pathlib import Path
 
 import nbformat
@@ -21,6 +22,7 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.grading.collect import mark
 from course_utils.tools.files import NOTEBOOKS, ending, write
+from course_utils.tools.outputs import form_of
 
 HOMEWORK = NOTEBOOKS / "homework"
 DEFAULT = Path("build") / "homework"
@@ -85,22 +87,25 @@ def with_expected_figures(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         cells.append(cell)
         if "expected" in cell.metadata.get("tags", []):
-            cells += [_expected(cell, output) for output in cell.outputs if _is_picture(output)]
+            cells += [_expected(cell, output) for output in cell.outputs if form_of(output)]
     return nbformat.from_dict({**notebook, "cells": cells})
-
-
-def _is_picture(output: NotebookNode) -> bool:
-    return "image/png" in output.get("data", {})
 
 
 def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
     alt = output.data["text/plain"].replace("[", "(").replace("]", ")").replace("\n", " ")
-    text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:seen.png)"
+    form = form_of(output)
+    name = "seen.svg" if form == "image/svg+xml" else "seen.png"
+    text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:{name})"
     below = new_markdown_cell(text, id=f"{cell.id}-expected")
-    below.attachments = {"seen.png": {"image/png": output.data["image/png"]}}
+    below.attachments = {name: {form: as_base64(output.data[form])}}
     plain = {"grade": False, "locked": True, "solution": False, "task": False}
     below.metadata.nbgrader = {**plain, "grade_id": below.id, "schema_version": 3}
     return below
+
+
+def as_base64(drawn: str) -> str:
+    """Return the data of a figure as an attachment holds it: SVG, too, as base64."""
+    return b64encode(drawn.encode()).decode() if "<svg" in drawn else drawn
 
 
 def renew(course: Path) -> list[str]:

@@ -30,6 +30,7 @@ from course_utils.tools.execute import VIEW, code_cells
 from course_utils.tools.files import BUILD, NOTEBOOKS, RESULTS, ROOT, chapters, ending
 from course_utils.tools.folding import KINDS, kind
 from course_utils.tools.nbval_plugin import IGNORE
+from course_utils.tools.outputs import alt_of
 
 PAGES = NOTEBOOKS / "book"
 PACK = "lecturers"  # a folder in it
@@ -150,8 +151,7 @@ def apart(cell: NotebookNode) -> list[NotebookNode]:
 
 def illustrated(cell: NotebookNode) -> list[NotebookNode]:
     """Return a cell, its figure with alternative text; of a slider a word on why it is still."""
-    alts = [o.metadata.get("image/png", {}).get("alt") for o in cell.outputs if "data" in o]
-    for alt in filter(None, alts):
+    for alt in filter(None, map(alt_of, cell.outputs)):
         shown = {"image": {"alt": alt}, "figure": {"caption": alt}}
         cell.metadata.mystnb = cell.metadata.get("mystnb", {}) | shown
     if any(VIEW in output.get("data", {}) for output in cell.outputs):

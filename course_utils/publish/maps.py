@@ -11,36 +11,16 @@ from torch.nn.functional import interpolate
 
 from course_utils import data
 from course_utils.built.local import pinwheels, smoothed
+from course_utils.plots import orientation_colours
 
 # Pictures bring their own paper, and so look the same on a white page and on a dark one.
 PAPER, INK, FAINT = "#161b22", "#e6edf3", "#9aa5b1"
-FULL = 0.6  # selectivity from which on a colour is full
-
-# OKLab to the cones' answers, and these to linear light in red, green, blue: B. Ottosson 2020.
-TO_CONES = ((1, 0.3963377774, 0.2158037573), (1, -0.1055613458, -0.0638541728))
-TO_CONES += ((1, -0.0894841775, -1.2914855480),)
-TO_LIGHT = ((4.0767416621, -3.3077115913, 0.2309699292),)
-TO_LIGHT += ((-1.2684380046, 2.6097574011, -0.3413193965),)
-TO_LIGHT += ((-0.0041960863, -0.7034186147, 1.7076147010),)
-
-
-def rgb(L: Tensor, a: Tensor, b: Tensor) -> np.ndarray:
-    """Return colours of OKLab (any shape) in sRGB, whole numbers from 0 to 255: (…, 3)."""
-    cones = torch.stack([L, a, b], -1) @ torch.tensor(TO_CONES).T
-    light = (cones**3 @ torch.tensor(TO_LIGHT).T).clamp(0, 1)
-    encoded = torch.where(light < 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return (255 * encoded).round().byte().numpy()
 
 
 def colours(theta: Tensor, selectivity: Tensor | float = 1.0) -> np.ndarray:
-    """Return the colours of orientations theta, in radians mod π: (…, 3), from 0 to 255.
-
-    The hue goes round once in π, at even lightness and chroma, so that no orientation stands out;
-    it fades to grey with selectivity. Vertical edges, theta = 0, are orange, horizontal ones blue.
-    """
-    hue = 2 * theta + np.pi / 3
-    chroma = 0.125 * (torch.as_tensor(selectivity) / FULL).clamp(max=1)
-    return rgb(torch.full_like(theta, 0.76), chroma * hue.cos(), chroma * hue.sin())
+    """Return the colours of orientations theta, see plots.orientation_colours, as whole numbers:
+    (..., 3), from 0 to 255."""
+    return (255 * orientation_colours(theta, selectivity)).round().astype(np.uint8)
 
 
 def along(theta: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from course_utils import data
+from course_utils import data, plots
 from course_utils.built.local import pinwheels
 from course_utils.publish import maps, thumbnails
 from course_utils.publish.thumbnails import Drawn
@@ -24,7 +24,7 @@ ALTS = "pictures.json"
 FILM, STILLS, FINAL = "map_learns.webp", "map_in_four.webp", "pinwheels.webp"
 UNIT = 8  # pixels along each side of a unit: four on the page, twice as many for sharp screens
 STRIP = 112  # pixels beneath the map, for words and key
-HUE, STRENGTH = np.pi / 32, maps.FULL / 6  # steps of orientation and selectivity: a smaller file
+HUE, STRENGTH = np.pi / 32, plots.FULL / 6  # steps of orientation and selectivity: a smaller file
 FRAME, HOLD = 110, 2000  # milliseconds of a frame, and of the first and the last
 
 

@@ -26,6 +26,7 @@ from pygments.formatters import HtmlFormatter
 
 from course_utils.publish import assets
 from course_utils.tools.files import BUILD, chapters, ending, notebook_named
+from course_utils.tools.outputs import form_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
@@ -72,7 +73,7 @@ def deck(notebook: NotebookNode) -> NotebookNode:
 
 def brief(cell: NotebookNode) -> None:
     """Keep of a code cell what its slide shows; of a docstring the first sentence."""
-    drawn = any("image/png" in output.get("data", {}) for output in cell.outputs)
+    drawn = any(map(form_of, cell.outputs))
     show = cell.metadata.slideshow.get("show", "output" if drawn else "both")
     cell.metadata.hide_code = show == "output"
     cell.source = DOCSTRING.sub(r'\1"""', DIRECTIVE.sub("", cell.source))

@@ -21,6 +21,7 @@ from course_utils import data
 from course_utils.built import drsae, groups, ista, local
 from course_utils.publish import maps
 from course_utils.publish.maps import FAINT, INK, PAPER
+from course_utils.tools.outputs import alt_of, form_of
 
 SIZE = WIDTH, HEIGHT = 480, 300
 SKY, ORANGE = "#56B4E9", "#E69F00"  # two of Okabe & Ito's, which all can tell apart
@@ -50,17 +51,17 @@ def draw(notebook: Path) -> Drawn:
 
 
 def first_figure(notebook: Path) -> Drawn:
-    """Return the first figure with an alternative text that a notebook shows.
+    """Return the first figure of pixels with an alternative text that a notebook shows.
 
     Raises ValueError if there is none.
     """
     for cell in nbformat.read(notebook, as_version=4).cells:
         for output in cell.get("outputs", []):
-            alt = output.get("metadata", {}).get("image/png", {}).get("alt")
-            if alt:
+            alt = alt_of(output)
+            if alt and form_of(output) == "image/png":
                 figure = Image.open(io.BytesIO(b64decode(output.data["image/png"])))
                 return ImageOps.pad(figure.convert("RGB"), SIZE, color="white"), alt
-    raise ValueError(f"{notebook.name} shows no figure with an alternative text")
+    raise ValueError(f"{notebook.name} shows no figure of pixels with an alternative text")
 
 
 @plt.rc_context(STYLE)

@@ -10,6 +10,8 @@ import ast
 
 from nbformat import NotebookNode
 
+from course_utils.tools.outputs import FORMS
+
 # What is folded, and what the book writes over it.
 KINDS = {
     "imports": "What is imported here",
@@ -19,7 +21,7 @@ KINDS = {
     "table": "The code of this table",
     "claims": "The code that proves this",
 }
-PICTURES = ("image/png", "image/svg+xml", "application/vnd.jupyter.widget-view+json")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 TO_READ = ("exercise", "error")
 IMPORTING = ast.Import | ast.ImportFrom | ast.Assign  # names of types stand beside imports
 
@@ -57,7 +59,7 @@ def has(tree: ast.Module, kinds: type) -> bool:
 def by_output(cell: NotebookNode, tree: ast.Module) -> str | None:
     """Return which kind of output speaks for a cell's code; None if there is none."""
     shown = {form for output in cell.outputs for form in output.get("data", {})}
-    if shown & set(PICTURES):
+    if shown & {*FORMS, WIDGET}:
         return "figure"
     if "text/markdown" in shown:
         return "table"

@@ -10,6 +10,7 @@ from marks import slow_but
 
 from course_utils.publish import assets, slides
 from course_utils.tools.execute import NOTEBOOKS
+from course_utils.tools.outputs import alt_of, form_of
 
 from .chromium import listen, look, needs_npm, seen
 
@@ -150,7 +151,7 @@ def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, 
     stored = NOTEBOOKS / f"{name}.ipynb"
     page, _ = shown(chromium, site / f"{name}.html")
     outputs = [o for cell in nbformat.read(stored, 4).cells for o in cell.get("outputs", [])]
-    alts = [o.metadata["image/png"]["alt"] for o in outputs if "image/png" in o.get("data", {})]
+    alts = [alt_of(output) for output in outputs if form_of(output)]
     assert page.locator(".cell_output img").evaluate_all("all => all.map(e => e.alt)") == alts
     assert page.locator(".cell_output figure:has(img) figcaption").count() == len(alts)
     assert page.locator(".cell_output figcaption").count() == len(alts)
@@ -190,13 +191,13 @@ def test_on_paper_all_is_open_and_nothing_lies_over_the_text(chromium, site, nam
     page, _ = shown(chromium, site / f"{name}.html")
     folded = "all => all.filter(e => !e.open).length"
     assert page.locator("details").evaluate_all(folded) >= 24  # on the screen
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its rims, in CSS pixels
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details").evaluate_all(folded) == 0
     for what in (".skip-to-content", ".back-to-top", ".sidebar-drawer", ".headerlink"):
         assert not any(one.is_visible() for one in page.locator(what).all()), what
     cut = "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).length"
-    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its rims, in CSS pixels
     assert page.locator("pre").evaluate_all(cut) == 0
     page.context.close()
 
