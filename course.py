@@ -363,6 +363,7 @@ def environment() -> "dict[str, str]":
     env.update(PYTHONUTF8="1", PYTHONNOUSERSITE="1")  # the same text on Windows as elsewhere
     env.update(JUPYTER_PREFER_ENV_PATH="1")  # a kernel of the user's own does not go before ours
     env.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    env["OMP_NUM_THREADS"] = env.get("OMP_NUM_THREADS") or str(threads())
     if not sys.stdin or not sys.stdin.isatty():
         env["PIP_NO_INPUT"] = "1"
     if not has_home():
@@ -370,6 +371,14 @@ def environment() -> "dict[str, str]":
         print(f"Your home folder cannot be written to: {HOME} serves instead.", file=sys.stderr)
         env.update(HOME=str(HOME), USERPROFILE=str(HOME), APPDATA=str(HOME), PIP_NO_CACHE_DIR="1")
     return env
+
+
+def threads() -> int:
+    """Return how many threads shall compute: half the cores. A thread whose core somebody else has,
+    a browser or a call, makes all others wait for it, several times as long as they compute."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // 2)
 
 
 def lab(arguments: "list[str]", env: "dict[str, str]") -> "list[str]":

@@ -31,6 +31,7 @@ from jupyter_server.extension.config import ExtensionConfigManager
 from jupyterlab_server.config import get_page_config
 
 SECONDS = 20
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = re.compile(r"first time takes minutes.*GB", re.DOTALL)
@@ -660,6 +661,14 @@ print(*sys.argv[1:])
 print(os.path.expanduser("~"))
 print(os.environ.get("JUPYTER_CONFIG_PATH"), os.environ.get("PYTHONUTF8"))
 """
+
+
+@pytest.mark.parametrize(("told", "has"), [({}, max(1, CORES // 2)), ({"OMP_NUM_THREADS": "7"}, 7)])
+def test_a_task_leaves_half_of_the_cores_to_others_unless_told_otherwise(folder, told, has):
+    said = 'import os; print("threads", os.environ["OMP_NUM_THREADS"])'
+    (folder / "course_utils" / "tools" / "doctor.py").write_text(said, "utf-8")
+    unset = {"OMP_NUM_THREADS": ""} if not told else {}
+    assert f"threads {has}" in course(folder, "doctor", **told, **unset)[1]
 
 
 def test_variables_of_other_pythons_do_not_reach_the_course(folder):

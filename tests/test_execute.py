@@ -1,6 +1,7 @@
 """Executed notebooks are stored without noise, and what fails leaves them as they were."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -245,8 +246,12 @@ def test_calibration_is_a_time_and_leaves_threads_alone():
     assert torch.get_num_threads() == threads
 
 
-def test_the_kernel_has_two_threads_unless_told_otherwise(tmp_path, monkeypatch):
+def test_the_kernel_leaves_half_of_the_cores_to_others_unless_told_otherwise(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     notebook = notebook_of("import os\nprint(os.environ['OMP_NUM_THREADS'])")
     execute.run(notebook, tmp_path)
-    assert notebook.cells[1].outputs[0].text == "2\n"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert notebook.cells[1].outputs[0].text == f"{max(1, cores // 2)}\n"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    execute.run(notebook, tmp_path)
+    assert notebook.cells[1].outputs[0].text == "3\n"

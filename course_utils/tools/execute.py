@@ -113,7 +113,7 @@ def run(notebook: NotebookNode, folder: Path) -> float:
         config=Config({"KernelSpecManager": {"kernel_dirs": []}}),  # no kernel but our own
     )
     try:
-        env = {"OMP_NUM_THREADS": "2", **os.environ}
+        env = {**os.environ, "OMP_NUM_THREADS": str(threads())}
         run_sync(attentive)(client, client.async_execute(env=env, stderr=subprocess.DEVNULL))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise ValueError(f"In code cell [{client.code_cells_executed}]: {error}") from error
@@ -122,6 +122,14 @@ def run(notebook: NotebookNode, folder: Path) -> float:
             if output["output_type"] == "error":
                 raise ValueError(f"A widget shows {output['ename']}: {output['evalue']}")
     return time.monotonic() - start
+
+
+def threads() -> int:
+    """Return how many threads a kernel computes with: OMP_NUM_THREADS, or else half the cores, as
+    `course.py` has it, so that a browser beside it has one, too."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // 2))
 
 
 async def attentive(client: NotebookClient, work: Awaitable[T]) -> T:
@@ -244,17 +252,18 @@ def declare(notebook: NotebookNode, seconds: float) -> None:
 
 
 def calibration() -> float:
-    """Seconds for a float32 product of two 1024 x 1024 matrices on 2 threads: median of 15."""
+    """Seconds for a float32 product of two 1024 x 1024 matrices, median of 15, on the threads that
+    a kernel has."""
     import torch  # slow to import, and most runs have no need of it
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads())
     matrix, times = torch.ones(1024, 1024), []
     for _ in range(15):
         start = time.perf_counter()
         matrix @ matrix
         times.append(time.perf_counter() - start)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(before)
     return statistics.median(times)
 
 
