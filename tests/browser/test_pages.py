@@ -203,6 +203,21 @@ def test_on_paper_all_is_open_and_nothing_lies_over_the_text(chromium, site, nam
 
 
 @pytest.mark.slow
+def test_a_tap_shows_a_figure_in_a_size_that_can_be_read(chromium, site):
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto((site / "03_drsae.html").as_uri())
+    assert page.locator(".cell_output img").first.bounding_box()["width"] < 390
+    page.locator("button.enlarge").first.click()
+    shown = page.locator("dialog.large[open] img")
+    assert shown.bounding_box()["width"] >= 900
+    assert shown.get_attribute("alt")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog.large[open]").count() == 0
+    context.close()
+
+
+@pytest.mark.slow
 def test_on_a_telephone_only_tables_are_wider_than_the_page_and_scroll(chromium, site, script):
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()

@@ -2,3 +2,24 @@
 addEventListener("beforeprint", () => {
   for (const e of document.querySelectorAll("details")) e.open = true;
 });
+
+// On a telephone a figure is small: a tap shows it wider than the screen, to look at by parts.
+addEventListener("DOMContentLoaded", () => {
+  const large = document.createElement("dialog");
+  large.className = "large";
+  large.addEventListener("click", () => large.close());
+  document.body.append(large);
+  for (const img of document.querySelectorAll(".cell_output img")) {
+    const show = () => {
+      const again = img.cloneNode();
+      large.replaceChildren(again);
+      large.showModal();
+    };
+    const button = document.createElement("button");
+    button.className = "enlarge";
+    button.textContent = "⤢ enlarge";
+    button.addEventListener("click", show);
+    img.addEventListener("click", show);
+    img.after(button);
+  }
+});
