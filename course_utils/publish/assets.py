@@ -11,6 +11,7 @@ MODULES = BUILD / "npm" / "node_modules"
 # What of each package a page needs.
 PARTS = {
     "mathjax": ["es5/tex-svg.js", "LICENSE"],
+    "minisearch": ["dist/umd/index.js", "LICENSE.txt"],
     "reveal.js": [
         "dist/reveal.js",
         "dist/reveal.css",

@@ -7,6 +7,7 @@ links between chapters and to the bibliography, alternative texts where MyST-NB 
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -330,10 +331,11 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(folder / "images", folder / "extra" / "images")
     (folder / "_static").mkdir()
     (folder / "stored").mkdir()  # chapters as they are, to download
-    for name in ("book.css", "book.js"):
+    for name in ("book.css", "book.js", "search.js", "favicon.svg"):
         shutil.copy(SITE / name, folder / "_static")
     shutil.copytree(SITE / "templates", folder / "_templates")
-    assets.put("mathjax", folder / "_static")
+    for package in ("mathjax", "minisearch"):
+        assets.put(package, folder / "_static")
     sections, keys = numbered_sections(), labels(parse_file(PAGES / "references.bib"))
     for path in chapters():
         book = chapter(nbformat.read(path, as_version=4), path.stem, sections, keys)
@@ -351,7 +353,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=BUILD / "book", metavar="FOLDER")
     parser.add_argument("--pictures", action="store_true", help="first draw those of the door anew")
     parser.add_argument("--lecturer", action="store_true", help="add the pack with exam questions")
+    parser.add_argument("--address", default="", metavar="URL", help="where the site will be")
+    parser.add_argument(
+        "--repository", default="", metavar="URL", help="where the course's code is"
+    )
     wanted = parser.parse_args(arguments)
+    os.environ.update(BOOK_ADDRESS=wanted.address, BOOK_REPOSITORY=wanted.repository)
     if wanted.pictures:
         pictures.draw(pictures.IMAGES)
     # html, too, or pages that are no more would be published

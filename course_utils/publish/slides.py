@@ -112,7 +112,7 @@ def page(notebook: NotebookNode) -> str:
 def write(paths: list[Path], folder: Path) -> list[Path]:
     """Write the decks of notebooks, and what they need, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for package in assets.PARTS:
+    for package in ("mathjax", "reveal.js"):
         assets.put(package, folder)
     shutil.copy(TEMPLATES / "deck.css", folder)
     made = []

@@ -7,7 +7,10 @@ addEventListener("beforeprint", () => {
 addEventListener("DOMContentLoaded", () => {
   const large = document.createElement("dialog");
   large.className = "large";
-  large.addEventListener("click", () => large.close());
+  large.tabIndex = 0; // scrolls by keyboard
+  for (const way of ["click", "keydown"]) {
+    large.addEventListener(way, (e) => (e.key || "Escape") === "Escape" && large.close());
+  }
   document.body.append(large);
   for (const img of document.querySelectorAll(".cell_output img")) {
     const show = () => {
