@@ -114,11 +114,10 @@ def box(notebook: NotebookNode, name: str) -> NotebookNode:
     pins["python"] = f"{sys.version_info[0]}.{sys.version_info[1]}"
     versions = ", ".join(f"{package} {pins[package]}" for package in SHOWN)
     return new_markdown_cell(
-        f":::{{admonition}} Verified\n:class: tip\n\n"
-        f"{when}All {len(cells)} code cells run on a fresh kernel; the {outputs} outputs of"
-        f" {len(compared)} of them are [compared](verified.md) with this page by the tests, with"
-        f" {versions}. {{download}}`Download the notebook <stored/{name}.ipynb>`, or open it in"
-        f" JupyterLab: `python3 course.py lab notebooks/{name}.ipynb`\n:::"
+        f":::{{container}} verified\n**Verified.** {when}All {len(cells)} code cells run on a fresh"
+        f" kernel; the {outputs} outputs of {len(compared)} of them are [compared](verified.md) with"
+        f" this page by the tests, with {versions}. {{download}}`Download the notebook"
+        f" <stored/{name}.ipynb>`, or open it: `python3 course.py lab notebooks/{name}.ipynb`\n:::"
     )
 
 
@@ -181,6 +180,8 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
     """Return a notebook as a chapter of the book."""
     number, cells = int(name[:2]), []
     for cell in map(nbformat.from_dict, notebook.cells):
+        if cell.metadata.get("slideshow", {}).get("slide_type") == "notes":
+            continue  # the speaker's, whose deck has them
         if cell.cell_type == "code":
             folded(cell)
             cell.source = DIRECTIVE.sub("", cell.source)
