@@ -115,7 +115,7 @@ def box(notebook: NotebookNode, name: str) -> NotebookNode:
     versions = ", ".join(f"{package} {pins[package]}" for package in SHOWN)
     return new_markdown_cell(
         f":::{{container}} verified\n**Verified.** {when}All {len(cells)} code cells run on a fresh"
-        f" kernel; the {outputs} outputs of {len(compared)} of them are [compared](verified.md) with"
+        f" kernel; the {outputs} outputs of {len(compared)} are [compared](verified.md) with"
         f" this page by the tests, with {versions}. {{download}}`Download the notebook"
         f" <stored/{name}.ipynb>`, or open it: `python3 course.py lab notebooks/{name}.ipynb`\n:::"
     )
