@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from itertools import combinations
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image, ImageDraw, ImageSequence
 
 from course_utils import data
@@ -192,3 +193,21 @@ def test_a_page_shows_pictures_that_are_there_with_their_alternative_texts(page)
 
 def test_the_first_page_of_the_book_shows_all():
     assert {name for name, _ in named(PAGES[1])} == set(ALTS)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_opens_with_its_picture_and_carries_it_along(path):
+    head, name = nbformat.read(path, as_version=4).cells[0], f"{path.stem}.webp"
+    title, picture, _ = head.source.split("\n\n", 2)
+    assert title.startswith("# ")
+    assert picture == f"![{ALTS[name]}](attachment:{pictures.OPENING})"
+    stored = head.attachments[pictures.OPENING]["image/webp"]
+    assert b64decode(stored) == (pictures.IMAGES / name).read_bytes()
+
+
+def test_a_new_picture_takes_the_place_of_the_old_one():
+    notebook = new_notebook(cells=[new_markdown_cell("# A title\n\nWords.\n\nMore.")])
+    for alt in ("A dot.", "A line."):
+        pictures.open_with(notebook, b"picture", alt)
+        said = f"# A title\n\n![{alt}](attachment:opening.webp)\n\nWords.\n\nMore."
+        assert notebook.cells[0].source == said

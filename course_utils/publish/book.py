@@ -191,7 +191,9 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
             cells.append(cell)
             text = cited(linked(cell.source, number, sections), keys)
             cell.source = SECTION.sub(rf"(chapter-{number}-section-\g<1>)=\n\g<0>", text)
-    cells[0].source = f"(chapter-{number})=\n{cells[0].source}"
+    shown = cells[0].source.replace(f"attachment:{pictures.OPENING}", f"images/{name}.webp")
+    cells[0].source = f"(chapter-{number})=\n{shown}"
+    cells[0].pop("attachments", None)
     book = nbformat.from_dict({**notebook, "cells": [cells[0], box(notebook, name), *cells[1:]]})
     book.metadata.pop("widgets", None)
     return book
@@ -362,6 +364,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(BOOK_ADDRESS=wanted.address, BOOK_REPOSITORY=wanted.repository)
     if wanted.pictures:
         pictures.draw(pictures.IMAGES)
+        pictures.open_chapters(pictures.IMAGES)
     # html, too, or pages that are no more would be published
     clear(wanted.to / "source", wanted.to / "html")
     lay_out(wanted.to / "source")

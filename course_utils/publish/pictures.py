@@ -7,20 +7,25 @@ ALTS.
 """
 
 import json
+import re
+from base64 import b64encode
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import torch
+from nbformat import NotebookNode
 from PIL import Image, ImageDraw
 
 from course_utils import data, plots
 from course_utils.built.local import pinwheels
 from course_utils.publish import maps, thumbnails
 from course_utils.publish.thumbnails import Drawn
-from course_utils.tools.files import NOTEBOOKS
+from course_utils.tools.files import NOTEBOOKS, chapters, write
 
 IMAGES = NOTEBOOKS / "book" / "images"
 ALTS = "pictures.json"
+OPENING = "opening.webp"  # the name of its picture in a chapter
 FILM, STILLS, FINAL = "map_learns.webp", "map_in_four.webp", "pinwheels.webp"
 UNIT = 8  # pixels along each side of a unit: four on the page, twice as many for sharp screens
 STRIP = 112  # pixels beneath the map, for words and key
@@ -97,6 +102,25 @@ def final() -> Drawn:
         f"The map that it ends as, smoothed: orientation turns through all colours round {count}"
         f" pinwheels, {one_way} clockwise (white dots), {count - one_way} in reverse (black dots)."
     )
+
+
+def open_with(notebook: NotebookNode, picture: bytes, alt: str) -> None:
+    """Let a chapter begin, below its title, with a picture, which its first cell carries along."""
+    head = notebook.cells[0]
+    title, text = re.sub(rf"!\[[^\]]*\]\(attachment:{OPENING}\)\n\n", "", head.source).split(
+        "\n\n", 1
+    )
+    head.source = f"{title}\n\n![{alt}](attachment:{OPENING})\n\n{text}"
+    head.attachments = {OPENING: {"image/webp": b64encode(picture).decode()}}
+
+
+def open_chapters(folder: Path) -> None:
+    """Let all chapters begin with the pictures of them in a folder; write those that change."""
+    alts = json.loads((folder / ALTS).read_text("utf-8"))
+    for path in chapters():
+        notebook, name = nbformat.read(path, as_version=4), f"{path.stem}.webp"
+        open_with(notebook, (folder / name).read_bytes(), alts[name])
+        write(path, nbformat.writes(notebook) + "\n")
 
 
 def draw(folder: Path) -> None:

@@ -34,6 +34,7 @@ HEADING = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
 MINUTES = re.compile(r"^\*(\d+ minutes) so far\*\n", re.MULTILINE)
 DETAILS = re.compile(r"</?(?:details|summary)>")
 CHAPTER = re.compile(r'href="(\d\d_\w+)\.ipynb')  # its deck lies beside this one
+ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:[^)]*\)")
 DOCSTRING = re.compile(  # its first sentence, and the rest
     r'(^ +"""[^"]+?(?:\.(?=\s)|(?=\n\s*\n)|(?=""")))[^"]*"""', re.MULTILINE
 )
@@ -67,8 +68,16 @@ def deck(notebook: NotebookNode) -> NotebookNode:
         else:
             laid_out.cells += spoken(cell)
     title = HEADING.search(notebook.cells[0].source)[1]
+    illustrate(laid_out.cells[0], notebook.cells[0])
     laid_out.metadata.deck = {"title": title}
     return laid_out
+
+
+def illustrate(slide: NotebookNode, cell: NotebookNode) -> None:
+    """Put the picture with which a chapter opens below the title of its first slide."""
+    for picture in ATTACHED.findall(cell.source):
+        if picture not in slide.source:
+            slide.source = slide.source.replace("\n\n", f"\n\n{picture}\n\n", 1)
 
 
 def brief(cell: NotebookNode) -> None:
@@ -87,7 +96,7 @@ def spoken(cell: NotebookNode) -> list[NotebookNode]:
     told = [f"{minutes[1]} of reading so far"] if minutes else []
     cell.source = MINUTES.sub("", cell.source)
     if short is not None:
-        told.append(DETAILS.sub("", cell.source))
+        told.append(ATTACHED.sub("", DETAILS.sub("", cell.source)))
         cell.source = short
     if not told:
         return []
