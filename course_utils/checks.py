@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 Function = Callable[..., Tensor]
+COLOURS = {"✓": 32, "✗": 31, "○": 34}  # green, red, blue, as terminals and notebooks number them
 
 
 def claim(holds: bool, text: str) -> None:
@@ -26,7 +27,8 @@ def exercise(
         mistakes: wrong functions by the message that tells a student who made that mistake.
         cases: the inputs, a tuple of arguments each; tensors are handed out as copies.
     """
-    print(_verdict(answer, cases, *_both(solution, mistakes)))
+    verdict = _verdict(answer, cases, *_both(solution, mistakes))
+    print(f"\033[{COLOURS[verdict[0]]}m{verdict}\033[0m")
 
 
 def require(

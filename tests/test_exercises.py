@@ -31,7 +31,7 @@ def defined(source: str, name: str):
 
 def verdict(check: str, answer, capsys) -> str:
     getattr(exercises, check)(answer)
-    return capsys.readouterr().out
+    return re.sub(r"\033\[\d+m", "", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("check", CHECKS)

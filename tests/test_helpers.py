@@ -13,7 +13,7 @@ from ipywidgets import IntSlider
 from PIL import Image
 
 from course_utils import plots
-from course_utils.checks import claim, exercise, known
+from course_utils.checks import COLOURS, claim, exercise, known
 from course_utils.training import descent_step, fit, minibatches
 
 PNG = re.compile('base64,([^"]+)')
@@ -38,7 +38,11 @@ DOUBLE = [(torch.tensor([1.0, 2.0]),), (torch.tensor([3.0]),)]
 def say(answer, capsys) -> str:
     mistakes = {"you added two": lambda x: x + 2}
     exercise(answer, lambda x: 2 * x, mistakes, DOUBLE)
-    return capsys.readouterr().out
+    colour, said, end = re.fullmatch(
+        r"\033\[(\d+)m(.*)\033\[0m(\n)", capsys.readouterr().out
+    ).groups()
+    assert int(colour) == COLOURS[said[0]]
+    return said + end
 
 
 def change(x):
