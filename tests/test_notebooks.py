@@ -37,6 +37,7 @@ LINK = re.compile(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|\b(?:href|src)=\"([^\"]+)\
 ANCHOR = re.compile(r"\b(?:id|name)=\"([^\"]+)\"")
 OUTSIDE = re.compile(r"^(?:[a-z]+:|//)", re.IGNORECASE)
 MACHINE = re.compile(r"(?:^|[\s\"'(=:])/(?:home|Users|root|tmp|work|mnt|var|opt)/|\b[A-Z]:\\\w+\\")
+SIZE = re.compile(r"\b(?:fontsize|labelsize)=(\d+(?:\.\d+)?)")
 INTERACT = re.compile(r"\binteract(?:ive|ive_output|_manual)?\(|\bplots\.sliders\(")
 UNWANTED = {"nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution"}
 SLIDES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
@@ -124,6 +125,12 @@ def widgets_have_a_figure_that_stands_for_them(notebook: NotebookNode) -> list[s
     return [f"{widgets} widgets, {figures} figures"] if widgets > figures else []
 
 
+def letters_of_figures_can_be_read(notebook: NotebookNode) -> list[str]:
+    """On a slide of 1,080 lines a letter of 9 points is 2 % of its height."""
+    sizes = (SIZE.findall(cell.source) for cell in code_cells(notebook))
+    return [f"letters of {size} points" for found in sizes for size in found if float(size) < 9]
+
+
 def headings_form_one_tree(notebook: NotebookNode) -> list[str]:
     levels = [len(mark) for text in prose(notebook) for mark, _ in HEADING.findall(text)]
     wrong = [] if levels.count(1) == 1 and levels[0] == 1 else [f"levels of headings: {levels}"]
@@ -183,6 +190,7 @@ RULES = [
     no_path_of_a_machine,
     figures_say_what_they_show,
     widgets_have_a_figure_that_stands_for_them,
+    letters_of_figures_can_be_read,
     headings_form_one_tree,
     images_in_the_text_have_alt_text,
     each_cell_is_placed_on_a_slide,
@@ -332,6 +340,7 @@ BREACHES = [
         lambda notebook: notebook.cells[1].outputs[0].data.pop("text/plain"),
     ),
     (widgets_have_a_figure_that_stands_for_them, put(1, outputs=[])),
+    (letters_of_figures_can_be_read, put(1, source="show(ax.legend(fontsize=7))")),
     (headings_form_one_tree, put(0, source="## No title")),
     (headings_form_one_tree, put(0, source="# One\n\n# Two")),
     (headings_form_one_tree, put(0, source="# One\n\n### Three")),
