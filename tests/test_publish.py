@@ -9,11 +9,13 @@ from unittest.mock import Mock
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Error
 from pybtex.database import parse_file
 
 from course_utils.publish import assets, book, launch, slides
+from course_utils.tools.files import chapters
 
 PICTURE = new_output(
     "display_data",
@@ -369,3 +371,23 @@ def test_launch_into_the_chapters_own_folder_changes_nothing(tmp_path, capsys):
     assert "holds a 00_start_here.ipynb that this did not write" in capsys.readouterr().err
     copies = [tmp_path / path.name for path in slides.chapters()]
     assert [c.read_bytes() for c in copies] == [p.read_bytes() for p in slides.chapters()]
+
+
+def test_a_second_lecture_begins_with_what_the_first_was_about():
+    head = new_markdown_cell("# 9 · Cats\n\n![A cat.](attachment:a.webp)\n\nWords.")
+    head.attachments = {"a.webp": {"image/webp": "AAAA"}}
+    parts = [new_markdown_cell(f"## {name}") for name in ("1 · Paws", "2 · Tails", "3 · Ears")]
+    for cell in (head, *parts):
+        cell.metadata.slideshow = NotebookNode(slide_type="slide")
+    parts[2].metadata.slideshow.lecture = 2
+    cells = slides.deck(new_notebook(cells=[head, *parts])).cells
+    picture = "![A cat.](attachment:a.webp)"
+    begins = f"# 9 · Cats\n\n{picture}\n\n**Lecture 2.** Last time:\n\n* 1 · Paws\n* 2 · Tails"
+    assert [cell.source for cell in cells[3:]] == [begins, "## 3 · Ears"]
+    assert cells[3].attachments == head.attachments
+
+
+@pytest.mark.parametrize("path", chapters()[1:], ids=lambda path: path.stem)
+def test_each_chapter_is_two_lectures(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert sum("lecture" in cell.metadata.get("slideshow", {}) for cell in cells) == 1

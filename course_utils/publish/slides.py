@@ -4,7 +4,7 @@ A cell's `slideshow` metadata says where it goes: `slide` and `subslide` begin a
 appears on a click, `-` joins the slide before, `notes` is for the speaker, `skip` is for readers.
 `short`, beside it, is what the slide says in place of a long text, which goes into the notes.
 `show`, of a code cell, is "code", "output" or "both"; without it a cell with a figure shows that
-figure, any other cell both.
+figure, any other cell both. `lecture`, of the section with which a second lecture begins, is 2.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from course_utils.tools.outputs import form_of
 TEMPLATES = Path(__file__).parent / "templates"
 DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
 HEADING = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
+NUMBERED = re.compile(r"^## (\d+ · .+)$", re.MULTILINE)
 MINUTES = re.compile(r"^\*(\d+ minutes) so far\*\n", re.MULTILINE)
 DETAILS = re.compile(r"</?(?:details|summary)>")
 CHAPTER = re.compile(r'href="(\d\d_\w+)\.ipynb')  # its deck lies beside this one
@@ -53,10 +54,13 @@ def kind(cell: NotebookNode) -> str:
 def deck(notebook: NotebookNode) -> NotebookNode:
     """Return a notebook laid out for slides: code that draws is hidden, long texts are notes."""
     laid_out = nbformat.from_dict({**notebook, "cells": []})
-    section = ""
+    section, seen = "", []
     for cell in map(nbformat.from_dict, notebook.cells):
         if kind(cell) == "skip":
             continue
+        if "lecture" in cell.metadata.get("slideshow", {}):
+            laid_out.cells.append(second_title(notebook.cells[0], seen))
+        seen += NUMBERED.findall(cell.source) if cell.cell_type == "markdown" else []
         found = HEADING.search(cell.source) if cell.cell_type == "markdown" else None
         section = found[1] if found else section
         cell.metadata.running = "" if found else section
@@ -71,6 +75,17 @@ def deck(notebook: NotebookNode) -> NotebookNode:
     illustrate(laid_out.cells[0], notebook.cells[0])
     laid_out.metadata.deck = {"title": title}
     return laid_out
+
+
+def second_title(head: NotebookNode, seen: list[str]) -> NotebookNode:
+    """Return the slide with which a second lecture begins: what the first was about."""
+    sections = "\n".join(f"* {section}" for section in seen)
+    words = f"# {HEADING.search(head.source)[1]}\n\n**Lecture 2.** Last time:\n\n{sections}"
+    slide = new_markdown_cell(words)
+    slide.metadata = NotebookNode(slideshow=NotebookNode(slide_type="slide"), running="")
+    slide.attachments = head.get("attachments", {})
+    illustrate(slide, head)
+    return slide
 
 
 def illustrate(slide: NotebookNode, cell: NotebookNode) -> None:

@@ -88,7 +88,7 @@ def test_a_deck_fits_its_slides_and_needs_no_network(chromium, decks, script, na
     page, faults = shown(chromium, decks / f"{name}.html")
     page.wait_for_function("window.Reveal && Reveal.isReady()")
     count = page.evaluate("Reveal.getTotalSlides()")
-    assert 8 <= count <= 40 if name.startswith("00") else 25 <= count <= 40
+    assert 8 <= count <= 40 if name.startswith("00") else 25 <= count <= 42
     for number in range(count):
         page.evaluate(GO, number)
         fits(page.evaluate_handle("Reveal.getCurrentSlide()"), number + 1)
