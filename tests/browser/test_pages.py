@@ -16,6 +16,7 @@ from .chromium import listen, look, needs_npm, seen
 
 pytestmark = needs_npm
 SECONDS = 120
+ADDRESS, REPOSITORY = "https://course.example/book", "https://github.com/somebody/course"
 DECKS = [path.stem for path in slides.chapters()]
 FIRST = ("00_start_here",)
 SAMPLE = ("index.html", "00_start_here.html", "bibliography.html", "api/checks.html")
@@ -61,6 +62,7 @@ def decks(tmp_path_factory):
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     command = [sys.executable, "-m", "course_utils.publish.book", "--lecturer", "--to", str(folder)]
+    command += ["--address", ADDRESS, "--repository", REPOSITORY]
     run = subprocess.run(command, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return folder / "html"
@@ -160,6 +162,22 @@ def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, 
     link = page.locator("a.reference.download").get_attribute("href")
     assert (site / link).read_bytes() == stored.read_bytes()
     page.context.close()
+
+
+@pytest.mark.slow
+def test_a_page_says_what_it_is_about_where_it_is_and_where_it_comes_from(site):
+    page = (site / "04_group_sparsity.html").read_text("utf-8")
+    meta = dict(re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"', page))
+    assert meta["description"] == meta["og:description"]
+    assert "let units pay by the group" in meta["description"]
+    assert meta["og:title"].startswith("4 · Group sparsity")
+    assert meta["og:image"] == f"{ADDRESS}/images/04_group_sparsity.webp"
+    assert (site / "images" / "04_group_sparsity.webp").is_file()
+    assert f'<link rel="canonical" href="{ADDRESS}/04_group_sparsity.html"' in page
+    assert f"{REPOSITORY}/blob/main/notebooks/04_group_sparsity.ipynb" in page
+    listed = re.findall("<loc>([^<]+)</loc>", (site / "sitemap.xml").read_text("utf-8"))
+    assert all((site / one.removeprefix(f"{ADDRESS}/")).is_file() for one in listed)
+    assert len(listed) > 40
 
 
 @pytest.mark.slow

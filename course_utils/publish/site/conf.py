@@ -147,8 +147,8 @@ def described(app, page: str, _template: str, context: dict, doctree) -> None:
     """Tell search engines, and who is sent a link, what a page is about and how it looks."""
     if doctree is None:
         return
-    texts = (" ".join(one.astext().split()) for one in doctree.findall(nodes.paragraph))
-    about = next(filter(None, texts), project)[:300]
+    texts = [one for one in doctree.findall(nodes.paragraph) if not one.next_node(nodes.image)]
+    about = " ".join(texts[0].astext().split())[:300] if texts else project
     meta = {"og:title": context["title"], "og:description": about, "og:type": "article"}
     if html_baseurl:
         picture = f"images/{page}.webp" if page in PICTURED else "images/map_in_four.webp"
