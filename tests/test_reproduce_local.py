@@ -249,13 +249,15 @@ def test_own_photographs_that_will_not_do_are_refused(folder):
 
 def test_the_live_claims_of_chapter_5_hold_for_ten_seeds():
     figures = {name: f["values"] for name, f in data.results("local_live")["figures"].items()}
-    assert len(figures["ratio.the map"]) == 10
-    assert max(figures["ratio.the map"]) < 0.5
-    assert min(figures["ratio.L1"] + figures["ratio.permuted pools"]) > 0.9
+    assert len(figures["ratio"]) == 10
+    assert max(figures["ratio"]) < 0.5
+    assert min(figures["selectivity"]) > 0.5
     assert min(figures["near"]) > 1.5
-    assert max(figures["near_axes.white noise"]) < 0.56
-    # When the ten ran, the claim on "near" had the bound 2, and one run of the ten broke it.
-    assert figures["broken_claims"] == [int(value < 2) for value in figures["near"]]
+    assert 0.5 < min(figures["use_of_blobs"]) < max(figures["use_of_blobs"]) < 2
+    # When the ten ran, the claim on blobs had the bound 0.8, and three runs broke it; and the
+    # guess of seed 8 had 0.84 of the error of a rule with two numbers, where 0.8 was claimed.
+    broken = [int(value < 0.8) for value in figures["use_of_blobs"]]
+    assert figures["broken_claims"] == [a + (seed == 8) for seed, a in enumerate(broken)]
 
 
 def test_the_stored_map_is_smooth_beside_its_controls():
