@@ -160,6 +160,14 @@ def illustrated(cell: NotebookNode) -> list[NotebookNode]:
     return [cell]
 
 
+def number_figures(cells: list[NotebookNode], chapter: int) -> None:
+    """Put "Figure 5.3." before the caption of the third figure of chapter 5."""
+    shown = [cell.metadata.mystnb for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
+    for number, figure in enumerate(shown, 1):
+        caption = figure["figure"]["caption"]
+        figure["figure"]["caption"] = f"**Figure {chapter}.{number}.** {caption}"
+
+
 def folded(cell: NotebookNode) -> None:
     """Mark a cell that is folded in JupyterLab for MyST-NB, with a word on what is there."""
     if cell.metadata.get("jupyter", {}).get("source_hidden"):
@@ -191,6 +199,7 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
             cells.append(cell)
             text = cited(linked(cell.source, number, sections), keys)
             cell.source = SECTION.sub(rf"(chapter-{number}-section-\g<1>)=\n\g<0>", text)
+    number_figures(cells, number)
     shown = cells[0].source.replace(f"attachment:{pictures.OPENING}", f"images/{name}.webp")
     cells[0].source = f"(chapter-{number})=\n{shown}"
     cells[0].pop("attachments", None)

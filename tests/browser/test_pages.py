@@ -156,7 +156,9 @@ def test_a_chapter_of_the_book_shows_all_that_is_stored_and_offers_it(chromium, 
     alts = [alt_of(output) for output in outputs if form_of(output)]
     assert page.locator(".cell_output img").evaluate_all("all => all.map(e => e.alt)") == alts
     assert page.locator(".cell_output figure:has(img) figcaption").count() == len(alts)
-    assert page.locator(".cell_output figcaption").count() == len(alts)
+    captions = page.locator(".cell_output figcaption").all_inner_texts()
+    numbers = [f"Figure {int(name[:2])}.{number}. " for number in range(1, len(alts) + 1)]
+    assert all(text.startswith(one) for text, one in zip(captions, numbers, strict=True))
     tables = sum("text/markdown" in o.get("data", {}) for o in outputs)
     assert page.locator(".cell_output table").count() == tables > 0
     link = page.locator("a.reference.download").get_attribute("href")
