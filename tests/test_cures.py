@@ -24,7 +24,7 @@ import pytest
 
 from course_utils.tools import doctor
 
-ROOT = Path(doctor.__file__).parents[1]
+ROOT = Path(doctor.__file__).parents[2]
 PACKAGES = Path(sysconfig.get_path("purelib"))
 BACKEND = [
     "hatchling",
