@@ -94,8 +94,7 @@ def split(data: Labelled, sizes: Sequence[int], generator: np.random.Generator) 
     if sum(sizes) > len(data.x):
         raise ValueError(f"sizes {list(sizes)} ask for {sum(sizes)} of {len(data.x)} examples")
     order = torch.from_numpy(generator.permutation(len(data.x)))
-    parts = order[: sum(sizes)].split(list(sizes))
-    return [Labelled(data.x[part], data.y[part]) for part in parts]
+    return [Labelled(data.x[i], data.y[i]) for i in order[: sum(sizes)].split(list(sizes))]
 
 
 def first_of_each(data: Labelled, count: int) -> Labelled:
@@ -158,10 +157,7 @@ def whitened_images() -> dict[str, Tensor]:
 
 
 def the_patch() -> Tensor:
-    """Return the patch that every chapter comes back to: (1, 144), the rim of the cat's eye.
-
-    12 x 12 pixels of the whitened photograph "cat".
-    """
+    """Return the patch of every chapter: (1, 144), 12 x 12 pixels of the whitened cat's eye."""
     return whiten(natural_images()["cat"])[140:152, 150:162].reshape(1, -1)
 
 
