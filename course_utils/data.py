@@ -94,7 +94,8 @@ def split(data: Labelled, sizes: Sequence[int], generator: np.random.Generator) 
     if sum(sizes) > len(data.x):
         raise ValueError(f"sizes {list(sizes)} ask for {sum(sizes)} of {len(data.x)} examples")
     order = torch.from_numpy(generator.permutation(len(data.x)))
-    return [Labelled(data.x[i], data.y[i]) for i in order[: sum(sizes)].split(list(sizes))]
+    parts = order[: sum(sizes)].split(list(sizes))
+    return [Labelled(data.x[part], data.y[part]) for part in parts]
 
 
 def first_of_each(data: Labelled, count: int) -> Labelled:
