@@ -45,10 +45,7 @@ STYLE = {
 
 @plt.rc_context(STYLE)
 def figure(columns: int = 1, *, rows: int = 1, height: float = 3.2) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure and its rows * columns axes, as a list, in the style of the course.
-
-    Its width is that of the page; height is that of one row, in inches.
-    """
+    """Return a figure, wide as the page and height inches a row, and its list of empty axes."""
     fig, axes = plt.subplots(rows, columns, figsize=(9, height * rows), squeeze=False)
     return fig, list(axes.flat)
 
