@@ -158,10 +158,7 @@ def whitened_images() -> dict[str, Tensor]:
 
 
 def the_patch() -> Tensor:
-    """Return the patch that every chapter comes back to: (1, 144), the rim of the cat's eye.
-
-    12 x 12 pixels of the whitened photograph "cat".
-    """
+    """Return the patch of every chapter: (1, 144), 12 x 12 pixels of the whitened cat's eye."""
     return whiten(natural_images()["cat"])[140:152, 150:162].reshape(1, -1)
 
 

@@ -41,6 +41,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": "medium",
+    "axes.titley": 1.0,  # where they stand anyhow; else each drawing measures the ticks first
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "font.size": 11,
@@ -52,10 +53,7 @@ STYLE = {
 
 @plt.rc_context(STYLE)
 def figure(columns: int = 1, *, rows: int = 1, height: float = 3.2) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure and its rows * columns axes, as a list, in the style of the course.
-
-    Its width is that of the page; height is that of one row, in inches.
-    """
+    """Return a figure, wide as the page and height inches a row, and its list of empty axes."""
     fig, axes = plt.subplots(rows, columns, figsize=(9, height * rows), squeeze=False)
     return fig, list(axes.flat)
 
@@ -121,10 +119,8 @@ def sliders(
                 _empty(ax)
             alt = escape(draw(axes, **{name: control.value for name, control in controls.items()}))
         canvas.draw()
-        fig.set_layout_engine("none")
-        png = BytesIO()
-        pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
-        Image.fromarray(np.ascontiguousarray(pixels)).save(png, "png", compress_level=1)
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        pixels.save(png := BytesIO(), "png", compress_level=1)
         source = f'src="data:image/png;base64,{b64encode(png.getvalue()).decode()}"'
         shown.value = f'<img alt="{alt}" {source} style="max-width: 100%"><p>{alt}</p>'
 
@@ -140,6 +136,10 @@ def sliders(
                 gc.enable()
 
     follow()
+    fig.set_layout_engine("none")  # from now on nothing jumps, and nothing is measured again
+    for ax in axes:
+        below = ax.xaxis.label.get_position()[1]  # in pixels
+        ax.xaxis.set_label_coords(0.5, ax.transAxes.inverted().transform((0, below))[1])
     for name, control in controls.items():
         control.description = control.description or name
         control.observe(moved, "value")
@@ -166,6 +166,7 @@ def _empty(ax: Axes) -> None:
     ax.set(title="", xlabel="", ylabel="", aspect="auto", xscale="linear", yscale="linear")
     ax.set_xlim(0, 1, auto=True)
     ax.set_ylim(0, 1, auto=True)
+    ax.locator_params(nbins=4)  # each tick takes a millisecond
     ax.set_axis_on()
     ax.grid(visible=True)
 

@@ -24,7 +24,7 @@ import pytest
 
 from course_utils.tools import doctor
 
-ROOT = Path(doctor.__file__).parents[1]
+ROOT = Path(doctor.__file__).parents[2]
 PACKAGES = Path(sysconfig.get_path("purelib"))
 BACKEND = [
     "hatchling",
@@ -112,7 +112,9 @@ class Patient(NamedTuple):
     def ask(self, *checks: str, python: Path | None = None) -> dict[str, doctor.Finding]:
         """What the doctor finds, as he prints it."""
         named = "".join(f"d.check_{check}, " for check in checks)
-        code = f"import json; from course_utils import doctor as d; found = d.report(({named}))"
+        code = (
+            f"import json; from course_utils.tools import doctor as d; found = d.report(({named}))"
+        )
         command = [python or self.python, "-c", f"{code}; print(json.dumps(found))"]
         done = subprocess.run(
             command,

@@ -200,6 +200,7 @@ def shown(monkeypatch):
 def test_a_slider_redraws_its_figure_which_keeps_its_layout(shown):
     def draw(axes, k):
         axes[0].plot([0, 10**k])  # labels of another width would move the axes
+        axes[1].set_xlabel("below")
         return f"a line up to <{10**k}>"
 
     slider = IntSlider(1, 0, 9)
@@ -215,6 +216,7 @@ def test_a_slider_redraws_its_figure_which_keeps_its_layout(shown):
     assert before.shape == after.shape
     same = before[:, 400:] == after[:, 400:]
     assert same.mean() > 0.99, "the second panel stays where it was"
+    assert before[-15:, 400:].min() == after[-15:, 400:].min() < 50, "and so does its label"
     assert plt.get_fignums() == []
 
 

@@ -3,9 +3,11 @@
 Each rule is a function from a notebook to what it finds wrong; each is shown to find something.
 """
 
+import ast
 import re
 import statistics
 import subprocess
+import symtable
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,6 +42,9 @@ MACHINE = re.compile(r"(?:^|[\s\"'(=:])/(?:home|Users|root|tmp|work|mnt|var|opt)
 SIZE = re.compile(r"\b(?:fontsize|labelsize)=(\d+(?:\.\d+)?)")
 INTERACT = re.compile(r"\binteract(?:ive|ive_output|_manual)?\(|\bplots\.sliders\(")
 UNWANTED = {"nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution"}
+CLOSED = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
+CLOSED += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+AT_ONCE = ("listcomp", "setcomp", "dictcomp", "genexpr")  # what symtable calls a function, too
 SLIDES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 
 
@@ -180,7 +185,45 @@ def seconds_are_declared(notebook: NotebookNode) -> list[str]:
     return wrong + ([] if 0 < declared <= 150 else [f"{declared} s declared"])
 
 
+def top_level(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs at the top of a cell; functions and comprehensions have names of their own."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, CLOSED):
+            yield from top_level(child)
+
+
+def binds(source: str) -> set[str]:
+    """The names that a cell binds for all that runs after it."""
+    nodes = [node for node in top_level(ast.parse(source)) if isinstance(node, ast.Name)]
+    return {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+
+
+def functions_read(source: str) -> set[str]:
+    """The names of the notebook that functions of a cell look up when they are called."""
+    found, todo = set(), symtable.symtable(source, "cell", "exec").get_children()
+    todo = [table for table in todo if not table.get_name().endswith(AT_ONCE)]
+    while todo:
+        table = todo.pop()
+        found |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        todo += table.get_children()
+    return found
+
+
+def stored_cells_change_no_function(notebook: NotebookNode) -> list[str]:
+    """A live run leaves stored cells out: what it calls must be what the reader calls."""
+    found, bound, read = [], set(), set()
+    for cell in code_cells(notebook):
+        if "stored" in tags(cell):
+            found += sorted(binds(cell.source) & bound & read)
+        else:
+            bound |= binds(cell.source)
+            read |= functions_read(cell.source)
+    return found
+
+
 RULES = [
+    stored_cells_change_no_function,
     it_ran_from_top_to_bottom,
     outputs_are_of_this_code,
     nothing_raised,
@@ -316,8 +359,17 @@ def alt(text: str) -> Callable[[NotebookNode], None]:
     return lambda notebook: notebook.cells[1].outputs[0].metadata["image/png"].update(alt=text)
 
 
+def rebound(notebook: NotebookNode) -> None:
+    """The number of steps that a function reads is bound again by a stored cell's loop."""
+    notebook.cells[1].source = "steps = 3\ndef train():\n    return steps"
+    notebook.cells[2].update(
+        source="for steps in (1, 2):\n    steps", metadata={"tags": ["stored"]}
+    )
+
+
 ERROR = {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []}
 BREACHES = [
+    (stored_cells_change_no_function, rebound),
     (it_ran_from_top_to_bottom, put(2, execution_count=None)),
     (it_ran_from_top_to_bottom, put(2, execution_count=3)),
     (it_ran_from_top_to_bottom, lambda notebook: notebook.update(cells=notebook.cells[:1])),

@@ -134,6 +134,12 @@ def test_cells_and_what_they_import_count_and_so_does_what_is_handed_over(house)
     assert record.code_of(house(('{"x": low', '{"y": low')).seed_of, cells, also) != before
 
 
+def test_how_a_figure_looks_leaves_the_hash(house, monkeypatch):
+    monkeypatch.setattr(record, "DRAWS", "toycourse.low")
+    before = record.code_of(house().seed_of)
+    assert record.code_of(house(("RATE = 0.1", "RATE = 0.2")).seed_of) == before
+
+
 def test_every_definition_of_the_course_that_a_run_reaches_is_found():
     """By name, of one run: the step of the dictionary, the training loop, the loader."""
     texts = []

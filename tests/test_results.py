@@ -21,7 +21,7 @@ NUMBER = re.compile(r"−?\d+(\.\d+)?(e-\d+)?|–")
 @pytest.fixture
 def stored(tmp_path):
     """A copy of the stored runs."""
-    for path in results.STORED.glob("*.json"):
+    for path in results.RESULTS.glob("*.json"):
         shutil.copy(path, tmp_path)
     return tmp_path
 
@@ -35,12 +35,12 @@ def changed(path, key, change):
 
 
 def test_the_page_is_what_the_command_writes_today():
-    assert results.page(results.STORED) == WRITTEN, "python3 course.py results"
+    assert results.page(results.RESULTS) == WRITTEN, "python3 course.py results"
 
 
 def test_the_picture_shows_the_numbers_of_today():
     told = re.search(r"<dc:description>(.*?)</dc:description>", results.PICTURE.read_text("utf-8"))
-    assert unescape(told[1]) == results.described(results.panels(results.STORED))
+    assert unescape(told[1]) == results.described(results.panels(results.RESULTS))
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table["unit"])
@@ -122,7 +122,7 @@ def test_a_number_that_is_missing_is_one_sentence_and_the_page_stays(
     page = tmp_path / "page" / "results.md"
     page.parent.mkdir()
     page.write_text("as it was")
-    monkeypatch.setattr(results, "STORED", stored)
+    monkeypatch.setattr(results, "RESULTS", stored)
     monkeypatch.setattr(results, "PAGE", page)
     monkeypatch.setattr(results, "PICTURE", page.with_suffix(".svg"))
     assert results.main([]) == 2
@@ -152,11 +152,11 @@ def test_in_the_book_the_page_leads_to_a_page_for_each_stored_run(tmp_path):
     page = (tmp_path / "results.md").read_text("utf-8")
     assert "](../" not in page
     assert "](02_lista.ipynb)" in page
-    names = [path.stem for path in results.STORED.glob("*.json")]
+    names = [path.stem for path in results.RESULTS.glob("*.json")]
     assert len(names) > 15
     for name in names:
         assert f"](runs/{name}.md)" in page
-        held = json.loads((results.STORED / f"{name}.json").read_text("utf-8"))
+        held = json.loads((results.RESULTS / f"{name}.json").read_text("utf-8"))
         lines = (tmp_path / "runs" / f"{name}.md").read_text("utf-8").splitlines()
         assert sum(line.startswith("| `") for line in lines) == len(held["figures"])
 
@@ -170,6 +170,6 @@ def test_beside_published_errors_stands_who_does_better():
     )
     easy = table | {"rows": [row | {"known": Decimal(9)} for row in table["rows"]]}
     hard = table | {"rows": [row | {"known": Decimal("0.1")} for row in table["rows"]]}
-    assert "in 0 of these 3 rows; in 0 of them" in results.verdict(easy, results.STORED)
-    assert "in 3 of these 3 rows; in 3 of them" in results.verdict(hard, results.STORED)
-    assert results.verdict(table | {"beside": "in others' logs"}, results.STORED) == ""
+    assert "in 0 of these 3 rows; in 0 of them" in results.verdict(easy, results.RESULTS)
+    assert "in 3 of these 3 rows; in 3 of them" in results.verdict(hard, results.RESULTS)
+    assert results.verdict(table | {"beside": "in others' logs"}, results.RESULTS) == ""

@@ -283,7 +283,7 @@ class Predictor(nn.Module):
         """Return the guess (B, m) for x (B, n)."""
         return self.gain * torch.tanh(x @ self.We.T + self.b)
 
-# %% ../../notebooks/04_group_sparsity.ipynb #alternate-def
+# %% ../../notebooks/04_group_sparsity.ipynb #encoder-step-def
 def encoder_step(guess: Tensor, z: Tensor, optimizer: torch.optim.Optimizer, alpha: float) -> float:
     """Step the encoder whose guess (B, m) this is towards codes z (B, m); return the mean
     α/2 ‖z − guess‖² before the step."""
@@ -293,7 +293,7 @@ def encoder_step(guess: Tensor, z: Tensor, optimizer: torch.optim.Optimizer, alp
     optimizer.step()
     return prediction.item()
 
-
+# %% ../../notebooks/04_group_sparsity.ipynb #alternate-def
 def predictive_step(
     state: tuple[Tensor, Predictor, torch.optim.Optimizer],
     x: Tensor,

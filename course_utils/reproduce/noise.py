@@ -364,9 +364,9 @@ BILLS = [
 def settled_net(
     s: dict, way: str, x: torch.Tensor, beta: float, training: list, seed: int, most: int = 4
 ) -> tuple[vae.Vae, int]:
-    """Return noisy_net, and how often its rate was halved: as often as training came to numbers
-    that are not finite, each time from the start. A variance is the exponential of what a network
-    says, without a bound, and one patch of extreme contrast can make it overflow.
+    """Return noisy_net for x (N, n), and how often its rate was halved: as often as training came
+    to numbers that are not finite, each time from the start. A variance is the exponential of what
+    a network says, without a bound, and one patch of extreme contrast can make it overflow.
 
     Raises FloatingPointError if `most` halvings do not help.
     """

@@ -454,7 +454,9 @@ def _examine(check) -> Finding:
 
 def _passes_without(variables: list[str], check) -> bool:
     """Whether a check is ok in a process that lacks these environment variables."""
-    code = f"from course_utils import doctor as d; print(d._examine(d.{check.__name__}).status)"
+    code = (
+        f"from course_utils.tools import doctor as d; print(d._examine(d.{check.__name__}).status)"
+    )
     rest = {name: value for name, value in os.environ.items() if name not in variables}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=rest, capture_output=True, text=True, check=False)
