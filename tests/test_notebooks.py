@@ -3,7 +3,6 @@
 Each rule is a function from a notebook to what it finds wrong; each is shown to find something.
 """
 
-import ast
 import re
 import statistics
 import subprocess
@@ -42,9 +41,7 @@ MACHINE = re.compile(r"(?:^|[\s\"'(=:])/(?:home|Users|root|tmp|work|mnt|var|opt)
 SIZE = re.compile(r"\b(?:fontsize|labelsize)=(\d+(?:\.\d+)?)")
 INTERACT = re.compile(r"\binteract(?:ive|ive_output|_manual)?\(|\bplots\.sliders\(")
 UNWANTED = {"nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution"}
-CLOSED = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
-CLOSED += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-AT_ONCE = ("listcomp", "setcomp", "dictcomp", "genexpr")  # what symtable calls a function, too
+AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}  # what symtable calls a function, too
 SLIDES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 
 
@@ -185,24 +182,16 @@ def seconds_are_declared(notebook: NotebookNode) -> list[str]:
     return wrong + ([] if 0 < declared <= 150 else [f"{declared} s declared"])
 
 
-def top_level(node: ast.AST) -> Iterator[ast.AST]:
-    """What runs at the top of a cell; functions and comprehensions have names of their own."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not isinstance(child, CLOSED):
-            yield from top_level(child)
-
-
 def binds(source: str) -> set[str]:
     """The names that a cell binds for all that runs after it."""
-    nodes = [node for node in top_level(ast.parse(source)) if isinstance(node, ast.Name)]
-    return {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+    symbols = symtable.symtable(source, "cell", "exec").get_symbols()
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
 
 
 def functions_read(source: str) -> set[str]:
     """The names of the notebook that functions of a cell look up when they are called."""
     found, todo = set(), symtable.symtable(source, "cell", "exec").get_children()
-    todo = [table for table in todo if not table.get_name().endswith(AT_ONCE)]
+    todo = [table for table in todo if table.get_name().strip("<>") not in AT_ONCE]
     while todo:
         table = todo.pop()
         found |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
