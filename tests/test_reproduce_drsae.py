@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from course_utils.built import drsae as built
-from course_utils.data import Labelled, Mnist, digits, results, shared, weights
+from course_utils.data import Labelled, digits, results, shared, weights
 from course_utils.reproduce import drsae
+from course_utils.tools.mnist import Mnist
 
 SMALL = {
     "m": 30,

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from course_utils.built import groups as built
-from course_utils.data import Labelled, Mnist
+from course_utils.data import Labelled
 from course_utils.reproduce import groups
+from course_utils.tools.mnist import Mnist
 
 
 def settings():
@@ -67,7 +68,7 @@ def small(monkeypatch):
     pictures = {k: torch.from_numpy(rng.random((64, 64), np.float32)) for k in "ab"}
     digits = Mnist(fake_digits(400, rng), fake_digits(60, rng))
     monkeypatch.setattr(groups.data, "natural_images", lambda: pictures)
-    monkeypatch.setattr(groups.data, "mnist", lambda: digits)
+    monkeypatch.setattr(groups, "mnist", lambda: digits)
     changes = {
         "MAP": {"side": 8, "pool": 4, "steps": 5},
         "PATCHES": {"count": 300},

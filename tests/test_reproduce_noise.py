@@ -8,9 +8,10 @@ import torch
 
 from course_utils import data
 from course_utils.built import drsae, vae
-from course_utils.data import Labelled, Mnist
+from course_utils.data import Labelled
 from course_utils.reproduce import drsae as drsae_run
 from course_utils.reproduce import noise
+from course_utils.tools.mnist import Mnist
 
 
 def settings():

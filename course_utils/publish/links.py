@@ -21,8 +21,8 @@ import nbformat
 import requests
 from urllib3.exceptions import NameResolutionError
 
-from course_utils.data import MNIST_MIRRORS, MNIST_SHA256
 from course_utils.tools.files import ROOT, ending
+from course_utils.tools.mnist import MNIST_MIRRORS, MNIST_SHA256
 
 TEXTS = ("*.md", ".github/**/*.md", "data/**/*.md", "course_utils/**/*.md", "notebooks/**/*.md")
 TEXTS += ("notebooks/**/*.bib",)
@@ -91,7 +91,9 @@ def addresses(text: str) -> set[str]:
 def collected(root: Path) -> dict[str, list[str]]:
     """Return the places of each address that the course links to, or downloads from."""
     places = {
-        f"{m}{name}.gz": ["course_utils/data.py"] for m in MNIST_MIRRORS for name in MNIST_SHA256
+        f"{m}{name}.gz": ["course_utils/tools/mnist.py"]
+        for m in MNIST_MIRRORS
+        for name in MNIST_SHA256
     }
     for place, text in passages(root):
         for address in addresses(text):

@@ -15,9 +15,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_utils.built import drsae
-from course_utils.data import Labelled, first_of_each, mnist, split
+from course_utils.data import Labelled, first_of_each, split
 from course_utils.reproduce import Outcome, record
 from course_utils.tools.files import replacing
+from course_utils.tools.mnist import mnist
 from course_utils.training import descent_step, fit, minibatches
 
 Pairs = Iterator[tuple[Tensor, Tensor]]

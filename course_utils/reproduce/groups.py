@@ -14,6 +14,7 @@ from course_utils import data
 from course_utils.built import groups, ista
 from course_utils.data import Labelled
 from course_utils.reproduce import Outcome
+from course_utils.tools.mnist import mnist
 
 Features = Callable[[Tensor], Tensor]
 
@@ -237,7 +238,7 @@ def mnist_seed(settings: dict, seed: int) -> Outcome:
     Kavukcuoglu, Ranzato, Fergus & LeCun 2009.
     """
     s, rng = settings["mnist"], np.random.default_rng([seed, 2])
-    train, test = data.mnist()
+    train, test = mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     pools = mnist_pools(s)
     grid = mnist_encoder(mnist_windows(fit_on.x, rng, s), pools, rng, s)
@@ -275,7 +276,7 @@ def few_labels_seed(settings: dict, seed: int) -> Outcome:
     """Compare pixels, L1 features and pooled features of MNIST with few labels of each digit, for
     chapter 4."""
     s, rng = settings["mnist"], np.random.default_rng([seed, 3])
-    train, test = data.mnist()
+    train, test = mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     x, pools, single = mnist_windows(fit_on.x, rng, s), mnist_pools(s), torch.eye(512)
     pooled = mnist_encoder(x, pools, rng, s)
@@ -303,7 +304,7 @@ def rivals_seed(s: dict, seed: int) -> Outcome:
     """Compare pooled features of MNIST and their rivals with few labels of each digit, for
     chapter 4."""
     rng = np.random.default_rng([seed, 4])
-    train, test = data.mnist()
+    train, test = mnist()
     fit_on, choose_on = data.split(train, s["split"], rng)
     x, pools = mnist_windows(fit_on.x, rng, s), mnist_pools(s)
     g = mnist_encoder(x, pools, rng, s)
