@@ -41,6 +41,8 @@ SECTION = re.compile(r"^## (\d+) · .+$", re.MULTILINE)
 REFERENCE = re.compile(
     r"\bchapter (\d)(?:, section (\d+)|'s section (\d+))?|\bsection (\d+)\b", re.IGNORECASE
 )
+CAPTION = re.compile(r"\*\*Figure (?P<number>\d+\.\d+)\.\*\* .+?(?:\n\n|\Z)", re.DOTALL)
+FIGURE = re.compile(r"\bFigure (\d+\.\d+)\b")
 # Where a reference or a citation is not one: code, maths, links, headings, HTML.
 LITERAL = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)|^#+ [^\n]*$|<[a-z/][^>\n]*>",
@@ -152,20 +154,35 @@ def apart(cell: NotebookNode) -> list[NotebookNode]:
 def illustrated(cell: NotebookNode) -> list[NotebookNode]:
     """Return a cell, its figure with alternative text; of a slider a word on why it is still."""
     for alt in filter(None, map(alt_of, cell.outputs)):
-        shown = {"image": {"alt": alt}, "figure": {"caption": alt}}
-        cell.metadata.mystnb = cell.metadata.get("mystnb", {}) | shown
+        cell.metadata.mystnb = cell.metadata.get("mystnb", {}) | {"image": {"alt": alt}}
     if any(VIEW in output.get("data", {}) for output in cell.outputs):
         cell.outputs = []
         return [cell, still()]
     return [cell]
 
 
-def number_figures(cells: list[NotebookNode], chapter: int) -> None:
-    """Put "Figure 5.3." before the caption of the third figure of chapter 5."""
-    shown = [cell.metadata.mystnb for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
-    for number, figure in enumerate(shown, 1):
-        caption = figure["figure"]["caption"]
-        figure["figure"]["caption"] = f"**Figure {chapter}.{number}.** {caption}"
+def captioned(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Move each caption into the figure above it, and let "Figure 5.3" in the text lead there."""
+    kept, figure, names = [], None, set()
+    for cell in cells:
+        found = CAPTION.match(cell.source) if cell.cell_type == "markdown" else None
+        if found and figure:
+            names.add(found["number"])
+            name = f"figure-{found['number'].replace('.', '-')}"
+            figure["figure"] = {"caption": found[0].strip(), "name": name}
+            cell.source, figure = cell.source[found.end() :], None
+        if cell.source or cell.cell_type == "code":
+            kept.append(cell)
+        figure = cell.metadata.mystnb if "image" in cell.metadata.get("mystnb", {}) else figure
+
+    def link(found: re.Match) -> str:
+        number = found[1]
+        return f"[{found[0]}](#figure-{number.replace('.', '-')})" if number in names else found[0]
+
+    for cell in kept:
+        if cell.cell_type == "markdown":
+            cell.source = prose(cell.source, lambda part: FIGURE.sub(link, part))
+    return kept
 
 
 def folded(cell: NotebookNode) -> None:
@@ -188,8 +205,6 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
     """Return a notebook as a chapter of the book."""
     number, cells = int(name[:2]), []
     for cell in map(nbformat.from_dict, notebook.cells):
-        if cell.metadata.get("slideshow", {}).get("slide_type") == "notes":
-            continue  # the speaker's, whose deck has them
         if cell.cell_type == "code":
             folded(cell)
             cell.source = DIRECTIVE.sub("", cell.source)
@@ -199,7 +214,7 @@ def chapter(notebook: NotebookNode, name: str, sections: dict, keys: dict) -> No
             cells.append(cell)
             text = cited(linked(cell.source, number, sections), keys)
             cell.source = SECTION.sub(rf"(chapter-{number}-section-\g<1>)=\n\g<0>", text)
-    number_figures(cells, number)
+    cells = captioned(cells)
     shown = cells[0].source.replace(f"attachment:{pictures.OPENING}", f"images/{name}.webp")
     cells[0].source = f"(chapter-{number})=\n{shown}"
     cells[0].pop("attachments", None)

@@ -1,10 +1,10 @@
 """Chapters as slides: `python3 course.py slides [CHAPTER ...]`, written to build/slides.
 
-A cell's `slideshow` metadata says where it goes: `slide` and `subslide` begin a slide, `fragment`
-appears on a click, `-` joins the slide before, `notes` is for the speaker, `skip` is for readers.
-`short`, beside it, is what the slide says in place of a long text, which goes into the notes.
-`show`, of a code cell, is "code", "output" or "both"; without it a cell with a figure shows that
-figure, any other cell both. `lecture`, of the section with which a second lecture begins, is 2.
+A cell's `slideshow` metadata says where it goes: `slide` begins a slide on the way of the lecture,
+`subslide` an extra below it, `fragment` appears on a click, `-` joins the slide before, `skip` is
+for readers. `short`, beside it, is what the slide says in place of a long text. `show`, of a code
+cell, is "code", "output" or "both"; without it a cell with a figure shows that figure, any other
+cell both. Titles, notes and minutes come from the talk: see `talks`.
 """
 
 import argparse
@@ -24,15 +24,18 @@ from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import Browser, Error, sync_playwright
 from pygments.formatters import HtmlFormatter
 
-from course_utils.publish import assets
-from course_utils.tools.files import BUILD, chapters, ending, notebook_named
+from course_utils.publish import assets, talks
+from course_utils.publish.talks import Note
+from course_utils.tools.files import BUILD, ROOT, chapters, ending, notebook_named
 from course_utils.tools.outputs import form_of
 
+TALKS = ROOT / "notebooks" / "book" / "lecturers" / "talks"
 TEMPLATES = Path(__file__).parent / "templates"
 DIRECTIVE = re.compile(r"^#\|.*\n", re.MULTILINE)
 HEADING = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
+TITLE = re.compile(r"^#{1,3} .+$", re.MULTILINE)
 NUMBERED = re.compile(r"^## (\d+ · .+)$", re.MULTILINE)
-MINUTES = re.compile(r"^\*(\d+ minutes) so far\*\n", re.MULTILINE)
+MINUTES = re.compile(r"^\*\d+ minutes so far\*\n", re.MULTILINE)
 DETAILS = re.compile(r"</?(?:details|summary)>")
 CHAPTER = re.compile(r'href="(\d\d_\w+)\.ipynb')  # its deck lies beside this one
 ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:[^)]*\)")
@@ -40,6 +43,7 @@ DOCSTRING = re.compile(  # its first sentence, and the rest
     r'(^ +"""[^"]+?(?:\.(?=\s)|(?=\n\s*\n)|(?=""")))[^"]*"""', re.MULTILINE
 )
 STYLE = "a11y-high-contrast-light"  # of accessible-pygments
+BEGINS = ("slide", "subslide")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Without a window, and without a phone home of its own.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -51,41 +55,86 @@ def kind(cell: NotebookNode) -> str:
     return cell.metadata.get("slideshow", {}).get("slide_type", "-")
 
 
-def deck(notebook: NotebookNode) -> NotebookNode:
-    """Return a notebook laid out for slides: code that draws is hidden, long texts are notes."""
-    laid_out = nbformat.from_dict({**notebook, "cells": []})
-    section, seen = "", []
+def grouped(notebook: NotebookNode) -> list[list[NotebookNode]]:
+    """Return copies of the cells of each slide; what is for readers is left out."""
+    groups = []
     for cell in map(nbformat.from_dict, notebook.cells):
         if kind(cell) == "skip":
             continue
-        if "lecture" in cell.metadata.get("slideshow", {}):
-            laid_out.cells.append(second_title(notebook.cells[0], seen))
-        seen += NUMBERED.findall(cell.source) if cell.cell_type == "markdown" else []
-        found = HEADING.search(cell.source) if cell.cell_type == "markdown" else None
-        section = found[1] if found else section
-        cell.metadata.running = "" if found else section
-        laid_out.cells.append(cell)
+        if kind(cell) in BEGINS or not groups:
+            groups.append([])
+        groups[-1].append(cell)
+    return groups
+
+
+def deck(notebook: NotebookNode, talk: dict[str, Note] | None = None) -> NotebookNode:
+    """Return a notebook laid out for slides: code that draws is hidden, the talk is notes.
+
+    Raises ValueError if a note of the talk is for no slide.
+    """
+    head, left, lecture = notebook.cells[0], dict(talk or {}), 1
+    laid_out, section, seen = [], "", []
+    for cells in grouped(notebook):
+        note = left.pop(cells[0].get("id"), None)
+        if note and note.lecture > lecture:
+            lecture = note.lecture
+            laid_out += slide(second_title(head, seen), left.pop(f"lecture-{lecture}"), "")
+        laid_out += slide(cells, note, section)
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        seen += NUMBERED.findall(text)
+        section = next(iter(HEADING.findall(text)), section)
+    if left:
+        raise ValueError(f"no slide begins with the cell {next(iter(left))!r} of the talk")
+    illustrate(laid_out[0], head)
+    metadata = {"deck": {"title": HEADING.search(head.source)[1]}}
+    return nbformat.from_dict({**notebook, "cells": laid_out, "metadata": metadata})
+
+
+def slide(cells: list[NotebookNode], note: Note | None, section: str) -> list[NotebookNode]:
+    """Return the cells of one slide as they are shown: with a title, and with what is said."""
+    told = []
+    for cell in cells:
         if cell.cell_type == "code":
             brief(cell)
-        elif kind(cell) == "notes":
-            cell.source = DETAILS.sub("", cell.source)
         else:
-            laid_out.cells += spoken(cell)
-    title = HEADING.search(notebook.cells[0].source)[1]
-    illustrate(laid_out.cells[0], notebook.cells[0])
-    laid_out.metadata.deck = {"title": title}
-    return laid_out
+            told += cut(cell)
+    named = TITLE.search(cells[0].source) if cells[0].cell_type == "markdown" else None
+    if note and note.title and not named:
+        title = new_markdown_cell(f"## {note.title}")
+        title.metadata.slideshow = cells[0].metadata.slideshow
+        cells[0].metadata.slideshow = {**cells[0].metadata.slideshow, "slide_type": "-"}
+        cells = [title, *cells]
+    cells[0].metadata.running = "" if named and not named[0].startswith("###") else section
+    cells[0].metadata.timing = round(60 * note.minutes) if note else 0
+    said = said_with(note) if note else "\n\n".join(told)
+    if said:
+        cells = [*cells, new_markdown_cell(said, metadata={"slideshow": {"slide_type": "notes"}})]
+    return cells
 
 
-def second_title(head: NotebookNode, seen: list[str]) -> NotebookNode:
+def cut(cell: NotebookNode) -> list[str]:
+    """Cut a cell's text down to what its slide shows; return the long one, if it was cut."""
+    short, cell.source = cell.metadata.slideshow.get("short"), MINUTES.sub("", cell.source)
+    if short is None:
+        return []
+    long, cell.source = ATTACHED.sub("", DETAILS.sub("", cell.source)), short
+    return [long]
+
+
+def said_with(note: Note) -> str:
+    """Return what the speaker sees of a note: when, how long, what."""
+    when = f"Minute {note.start:.0f} of lecture {note.lecture}, {note.minutes:g} min"
+    return f"**{when if note.minutes else 'An extra, for questions'}**\n\n{note.words}"
+
+
+def second_title(head: NotebookNode, seen: list[str]) -> list[NotebookNode]:
     """Return the slide with which a second lecture begins: what the first was about."""
     sections = "\n".join(f"* {section}" for section in seen)
     words = f"# {HEADING.search(head.source)[1]}\n\n**Lecture 2.** Last time:\n\n{sections}"
-    slide = new_markdown_cell(words)
-    slide.metadata = NotebookNode(slideshow=NotebookNode(slide_type="slide"), running="")
-    slide.attachments = head.get("attachments", {})
-    illustrate(slide, head)
-    return slide
+    cell = new_markdown_cell(words, metadata={"slideshow": {"slide_type": "slide"}})
+    cell.attachments = head.get("attachments", {})
+    illustrate(cell, head)
+    return [cell]
 
 
 def illustrate(slide: NotebookNode, cell: NotebookNode) -> None:
@@ -105,22 +154,7 @@ def brief(cell: NotebookNode) -> None:
         cell.outputs = []
 
 
-def spoken(cell: NotebookNode) -> list[NotebookNode]:
-    """Take what the speaker says out of a slide's text and return it as notes."""
-    minutes, short = MINUTES.search(cell.source), cell.metadata.slideshow.get("short")
-    told = [f"{minutes[1]} of reading so far"] if minutes else []
-    cell.source = MINUTES.sub("", cell.source)
-    if short is not None:
-        told.append(ATTACHED.sub("", DETAILS.sub("", cell.source)))
-        cell.source = short
-    if not told:
-        return []
-    notes = new_markdown_cell("\n\n".join(told))
-    notes.metadata.slideshow = {"slide_type": "notes"}
-    return [notes]
-
-
-def page(notebook: NotebookNode) -> str:
+def page(notebook: NotebookNode, talk: dict[str, Note] | None = None) -> str:
     """Return the deck of a notebook as one HTML page."""
     exporter = SlidesExporter(
         template_name="deck",
@@ -129,7 +163,7 @@ def page(notebook: NotebookNode) -> str:
         filters={"highlight_code": Highlight2HTML(pygments_lexer="python3")},
     )
     resources = {"code_css": HtmlFormatter(style=STYLE).get_style_defs(".highlight")}
-    made = exporter.from_notebook_node(deck(notebook), resources)[0]
+    made = exporter.from_notebook_node(deck(notebook, talk), resources)[0]
     return CHAPTER.sub(r'href="\1.html', made)
 
 
@@ -142,7 +176,8 @@ def write(paths: list[Path], folder: Path) -> list[Path]:
     made = []
     for path in paths:
         made.append(folder / f"{path.stem}.html")
-        made[-1].write_text(page(nbformat.read(path, as_version=4)), encoding="utf-8")
+        talk = talks.read(TALKS / f"{path.stem}.md")
+        made[-1].write_text(page(nbformat.read(path, as_version=4), talk), encoding="utf-8")
         print(made[-1])
     return made
 
@@ -193,7 +228,7 @@ def printed(browser: Browser, made: Path) -> Path:
     return made.with_suffix(".pdf")
 
 
-@ending(OSError)
+@ending(OSError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 and a sentence if something is missing."""
     parser = argparse.ArgumentParser(prog="course.py slides", description=__doc__)
