@@ -35,6 +35,16 @@ ROUND += ("#48b7fb", "#73a1fa", "#928bec", "#a878d3", "#b968b2", "#c55f8f", "#cd
 ROUND = LinearSegmentedColormap.from_list("orientation", [*ROUND, ROUND[0]])
 VALLEY = LinearSegmentedColormap.from_list("valley", ["#6baed6", "#deebf7", "#ffffff"])
 GREY, FULL = 0.7, 0.6  # where there is no orientation; the selectivity from which colours are full
+# While JupyterLab's kernel is busy, a picture may be that of an earlier position: it is pale.
+PALE = (
+    "<style>.jp-NotebookPanel:has(.jp-Notebook-ExecutionIndicator[data-status=busy])"
+    " .course-sliders img {opacity: 0.3; transition: opacity 0s 0.3s}</style>"
+)
+# For screen readers: the handles have no names of their own, their labels stand before them.
+NAMED = (
+    "this.closest('.course-sliders').querySelectorAll('[role=slider]').forEach(handle =>"
+    " handle.ariaLabel = handle.closest('.widget-inline-hbox').firstChild.textContent)"
+)
 STYLE = {
     "axes.grid": True,
     "axes.prop_cycle": plt.cycler(color=COLOURS),
@@ -122,7 +132,10 @@ def sliders(
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         pixels.save(png := BytesIO(), "png", compress_level=1)
         source = f'src="data:image/png;base64,{b64encode(png.getvalue()).decode()}"'
-        shown.value = f'<img alt="{alt}" {source} style="max-width: 100%"><p>{alt}</p>'
+        image = (
+            f'<img alt="{alt}" {source} style="max-width: 100%" loading="lazy" onload="{NAMED}">'
+        )
+        shown.value = f"{PALE}{image}<p>{alt}</p>"
 
     def moved(_: dict) -> None:
         collects = gc.isenabled()
