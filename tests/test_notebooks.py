@@ -19,9 +19,10 @@ import nbformat
 import pytest
 from making import notebook_of
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.tools.execute import HEADER, code_cells, code_hash, is_from_this_code, states
+from course_utils.tools.files import chapters
 from course_utils.tools.nbval_plugin import IGNORE
 from course_utils.tools.outputs import alt_of, form_of
 
@@ -42,7 +43,7 @@ SIZE = re.compile(r"\b(?:fontsize|labelsize)=(\d+(?:\.\d+)?)")
 INTERACT = re.compile(r"\binteract(?:ive|ive_output|_manual)?\(|\bplots\.sliders\(")
 UNWANTED = {"nbval-skip", "nbval-raises-exception", "raises-exception", "skip-execution"}
 AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}  # what symtable calls a function, too
-SLIDES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
+SLIDES = {"slide", "subslide", "fragment", "skip", "-"}  # what a speaker says lies beside: talks
 
 
 @cache
@@ -131,6 +132,24 @@ def letters_of_figures_can_be_read(notebook: NotebookNode) -> list[str]:
     """On a slide of 1,080 lines a letter of 9 points is 2 % of its height."""
     sizes = (SIZE.findall(cell.source) for cell in code_cells(notebook))
     return [f"letters of {size} points" for found in sizes for size in found if float(size) < 9]
+
+
+def captions_are_numbered(notebook: NotebookNode, chapter: int) -> list[str]:
+    """What is wrong with the captions of a chapter: a text cell below each figure, 1 to n, of
+    which another text speaks."""
+    wrong, number = [], 0
+    after = [*notebook.cells[1:], new_markdown_cell()]
+    for cell, below in zip(notebook.cells, after, strict=True):
+        drawn = sum(bool(form_of(out)) for out in cell.get("outputs", []))
+        number += bool(drawn)
+        if drawn > 1:
+            wrong.append(f"{cell.id} shows {drawn} figures")
+        begins = f"**Figure {chapter}.{number}.** "
+        if drawn and not (below.cell_type == "markdown" and below.source.startswith(begins)):
+            wrong.append(f"below {cell.id} no text begins with {begins}")
+    said = Counter(re.findall(r"\bFigure (\d+\.\d+)\b", "\n".join(prose(notebook))))
+    figures = [f"{chapter}.{k}" for k in range(1, number + 1)]
+    return wrong + [f"no text speaks of Figure {figure}" for figure in figures if said[figure] < 2]
 
 
 def headings_form_one_tree(notebook: NotebookNode) -> list[str]:
@@ -279,6 +298,23 @@ def test_the_course_has_notebooks():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
 def test_a_notebook_keeps_the_rule(path, rule):
     assert rule(read(path)) == []
+
+
+@pytest.mark.parametrize("path", chapters(), ids=name_of)
+def test_the_figures_of_a_chapter_have_numbered_captions(path):
+    assert captions_are_numbered(read(path), int(path.stem[:2])) == []
+
+
+def test_a_missing_caption_and_a_wrong_number_are_found():
+    drawn = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {}}
+    figures = [new_code_cell("plot()", outputs=[dict(drawn)]) for _ in range(2)]
+    texts = [new_markdown_cell(f"**Figure 3.{k}.** A line.") for k in (1, 3)]
+    told = new_markdown_cell("Figure 3.1 and Figure 3.2 are lines.")
+    good = new_notebook(cells=[told, figures[0], texts[0]])
+    assert captions_are_numbered(good, 3) == []
+    assert captions_are_numbered(good, 4)
+    for cells in ([*good.cells, figures[1], texts[1]], good.cells[:2], good.cells[1:]):
+        assert captions_are_numbered(new_notebook(cells=cells), 3)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)

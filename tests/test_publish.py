@@ -3,19 +3,20 @@
 import os
 import re
 import shutil
+from collections import Counter
 from contextlib import contextmanager
 from unittest.mock import Mock
 
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Error
 from pybtex.database import parse_file
 
-from course_utils.publish import assets, book, launch, slides
+from course_utils.publish import assets, book, launch, slides, talks
 from course_utils.tools.files import chapters
+from course_utils.tools.outputs import form_of
 
 PICTURE = new_output(
     "display_data",
@@ -53,8 +54,130 @@ def test_a_short_text_takes_the_place_of_a_long_one_which_the_speaker_has():
     _, shown, notes = slides.deck(notebook).cells
     assert shown.source == "## 1 · One\n\nShort."
     assert notes.metadata.slideshow.slide_type == "notes"
-    assert notes.source.startswith("6 minutes of reading so far")
-    assert "A long story." in notes.source
+    assert notes.source == "## 1 · One\n\n\nA long story."
+
+
+TALK = """# The talk
+
+Two lectures.
+
+## Lecture 1 · Paws
+
+### Cats
+
+*`a`, 1 min*
+
+Ask: whose cat?
+
+### A line of paws
+
+*`b`, 2.5 min*
+
+Point at the line.
+
+### Claws
+
+*`c`*
+
+## Lecture 2 · Tails
+
+Last time it was paws.
+
+### Tails
+
+*`d`, 3 min*
+
+Point at the tail.
+"""
+
+
+@pytest.fixture
+def talk(tmp_path):
+    path = tmp_path / "09_cats.md"
+    path.write_text(TALK, encoding="utf-8")
+    return talks.read(path)
+
+
+def cats():
+    """A chapter with a head, a figure, an extra below it and a section for a second lecture."""
+    head = new_markdown_cell("# 9 · Cats\n\n![A cat.](attachment:a.webp)\n\nWords.", id="a")
+    head.attachments = {"a.webp": {"image/webp": "AAAA"}}
+    cells = [placed(head), placed(new_code_cell("plot()", id="b", outputs=[PICTURE]))]
+    cells.append(placed(new_markdown_cell("A claw: $x$.", id="c"), "subslide", short="A claw."))
+    cells.append(placed(new_markdown_cell("## 1 · Tails", id="d")))
+    return new_notebook(cells=cells)
+
+
+def test_a_talk_is_read_by_slide_with_the_minute_at_which_each_begins(talk):
+    starts = {cell: (n.lecture, n.start, n.minutes) for cell, n in talk.items()}
+    assert starts == {
+        "a": (1, 0, 1),
+        "b": (1, 1, 2.5),
+        "c": (1, 3.5, 0),
+        "lecture-2": (2, 0, 1),
+        "d": (2, 1, 3),
+    }
+    assert talk["lecture-2"].words == "Last time it was paws."
+    assert talk["b"].title == "A line of paws"
+    assert talks.lasts(talk) == {1: 3.5, 2: 4}
+
+
+def test_where_there_is_no_talk_nothing_is_said(tmp_path):
+    assert talks.read(tmp_path / "none.md") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("*`b`, 2.5 min*", "*b, 2.5 min*"), "09_cats.md: 'A line of paws' is not a heading"),
+        (("*`d`, 3 min*", "*`b`, 3 min*"), "'Tails' is for a slide that has one"),
+    ],
+)
+def test_an_entry_of_a_talk_that_cannot_be_read_is_named(tmp_path, change, fault):
+    path = tmp_path / "09_cats.md"
+    path.write_text(TALK.replace(*change), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        talks.read(path)
+
+
+def test_a_slide_gets_title_minutes_and_note_from_the_talk(talk):
+    head, note, title, figure, said, claws, _, extra, *_ = slides.deck(cats(), talk).cells
+    assert title.source == "## A line of paws"
+    assert (title.metadata.slideshow.slide_type, figure.metadata.slideshow.slide_type) == (
+        "slide",
+        "-",
+    )
+    assert [cell.metadata.timing for cell in (head, title, claws)] == [60, 150, 0]
+    assert note.source == "**Minute 0 of lecture 1, 1 min**\n\nAsk: whose cat?"
+    assert said.source == "**Minute 1 of lecture 1, 2.5 min**\n\nPoint at the line."
+    assert extra.source.startswith("**An extra, for questions**")
+    assert 'data-timing="150"' in slides.page(cats(), talk)
+
+
+def test_a_slide_with_a_heading_keeps_it(talk):
+    sources = [cell.source for cell in slides.deck(cats(), talk).cells]
+    assert sources.count("## 1 · Tails") == 1
+    assert "## Tails" not in sources
+
+
+def test_a_second_lecture_begins_with_what_the_first_was_about(talk):
+    notebook = cats()
+    notebook.cells.insert(1, placed(new_markdown_cell("## 0 · Paws", id="paws")))
+    cells = slides.deck(notebook, talk).cells
+    at = next(n for n, cell in enumerate(cells) if "Lecture 2" in cell.source)
+    picture = "![A cat.](attachment:a.webp)"
+    assert cells[at].source == f"# 9 · Cats\n\n{picture}\n\n**Lecture 2.** Last time:\n\n* 0 · Paws"
+    assert cells[at].attachments == notebook.cells[0].attachments
+    assert cells[at].metadata.timing == 60
+    assert cells[at + 1].source.endswith("Last time it was paws.")
+    assert cells[at + 2].source == "## 1 · Tails"
+
+
+def test_a_note_for_no_slide_is_an_error(talk):
+    notebook = cats()
+    notebook.cells[1].metadata.slideshow.slide_type = "skip"
+    with pytest.raises(ValueError, match="no slide begins with the cell 'b' of the talk"):
+        slides.deck(notebook, talk)
 
 
 def test_slides_after_a_heading_carry_it_and_what_is_skipped_is_not_there():
@@ -159,7 +282,7 @@ def test_a_figure_of_the_book_has_its_alternative_text_and_a_slider_its_excuse()
     assert "there is a slider" in made[4].source
 
 
-def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_caption():
+def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_alternative_text():
     table = new_output("display_data", data={"text/html": "<table></table>"})
     other = new_output("display_data", PICTURE.data, metadata={"image/png": {"alt": "A dot."}})
     said = new_output("stream", text="one")
@@ -167,9 +290,25 @@ def test_what_a_cell_of_the_book_shows_beside_a_figure_does_not_get_its_caption(
     notebook = new_notebook(cells=[new_markdown_cell("# 1 · A"), cell])
     made = book.chapter(notebook, "01_ista", {1: set()}, {}).cells[2:]
     assert [part.outputs for part in made] == [[said, PICTURE, said], [table], [other]]
-    captions = [part.metadata.get("mystnb", {}).get("figure") for part in made]
-    assert captions == [{"caption": "A line."}, None, {"caption": "A dot."}]
+    alts = [part.metadata.get("mystnb", {}).get("image") for part in made]
+    assert alts == [{"alt": "A line."}, None, {"alt": "A dot."}]
     assert ["remove-input" in part.metadata.get("tags", []) for part in made] == [False, True, True]
+
+
+def test_a_caption_moves_into_its_figure_and_the_text_leads_there():
+    drawn = new_code_cell("plot()", outputs=[PICTURE])
+    caption = new_markdown_cell("**Figure 1.1.** A line, from left to right.\n\nRead it so.")
+    text = new_markdown_cell("Figure 1.1 is a line; Figure 1.2 is not there, nor is `Figure 1.1`.")
+    notebook = new_notebook(cells=[new_markdown_cell("# 1 · A"), drawn, caption, text])
+    figure, rest, text = book.chapter(notebook, "01_ista", {1: set()}, {}).cells[2:]
+    assert figure.metadata.mystnb.figure == {
+        "caption": "**Figure 1.1.** A line, from left to right.",
+        "name": "figure-1-1",
+    }
+    assert figure.metadata.mystnb.image == {"alt": "A line."}
+    assert rest.source == "Read it so."
+    linked = "[Figure 1.1](#figure-1-1) is a line; Figure 1.2 is not there, nor is `Figure 1.1`."
+    assert text.source == linked
 
 
 def test_a_chapter_of_the_book_needs_no_git(monkeypatch, tmp_path):
@@ -373,21 +512,43 @@ def test_launch_into_the_chapters_own_folder_changes_nothing(tmp_path, capsys):
     assert [c.read_bytes() for c in copies] == [p.read_bytes() for p in slides.chapters()]
 
 
-def test_a_second_lecture_begins_with_what_the_first_was_about():
-    head = new_markdown_cell("# 9 · Cats\n\n![A cat.](attachment:a.webp)\n\nWords.")
-    head.attachments = {"a.webp": {"image/webp": "AAAA"}}
-    parts = [new_markdown_cell(f"## {name}") for name in ("1 · Paws", "2 · Tails", "3 · Ears")]
-    for cell in (head, *parts):
-        cell.metadata.slideshow = NotebookNode(slide_type="slide")
-    parts[2].metadata.slideshow.lecture = 2
-    cells = slides.deck(new_notebook(cells=[head, *parts])).cells
-    picture = "![A cat.](attachment:a.webp)"
-    begins = f"# 9 · Cats\n\n{picture}\n\n**Lecture 2.** Last time:\n\n* 1 · Paws\n* 2 · Tails"
-    assert [cell.source for cell in cells[3:]] == [begins, "## 3 · Ears"]
-    assert cells[3].attachments == head.attachments
+def talk_of(path):
+    return talks.read(slides.TALKS / f"{path.stem}.md")
 
 
 @pytest.mark.parametrize("path", chapters()[1:], ids=lambda path: path.stem)
-def test_each_chapter_is_two_lectures(path):
-    cells = nbformat.read(path, as_version=4).cells
-    assert sum("lecture" in cell.metadata.get("slideshow", {}) for cell in cells) == 1
+def test_each_chapter_is_two_lectures_of_45_minutes_with_half_its_slides_a_picture(path):
+    notebook, talk = nbformat.read(path, as_version=4), talk_of(path)
+    core, pictured = Counter(), Counter()
+    for cells in slides.grouped(notebook):
+        note = talk.get(cells[0].id)
+        if slides.kind(cells[0]) == "slide":
+            assert note, f"the slide of {cells[0].id} has no note"
+            assert note.words, f"the slide of {cells[0].id} has no words"
+            assert note.minutes, f"the slide of {cells[0].id} has no minutes"
+            core[note.lecture] += 1
+            pictured[note.lecture] += any(map(pictures_of, cells))
+        elif any(map(pictures_of, cells)):
+            assert note, f"the picture of {cells[0].id} has no note"
+    assert set(core) == {1, 2}
+    for lecture, minutes in talks.lasts(talk).items():
+        assert 38 <= minutes <= 45
+        assert 12 <= core[lecture] <= 20
+        assert pictured[lecture] >= core[lecture] / 2
+
+
+def pictures_of(cell) -> bool:
+    """Whether a cell of a deck shows a picture."""
+    if cell.cell_type == "code":
+        return any(map(form_of, cell.outputs)) and cell.metadata.slideshow.get("show") != "code"
+    return bool(cell.get("attachments"))
+
+
+def test_the_syllabus_gives_the_minutes_of_chapters_and_talks():
+    table = (slides.TALKS.parent / "syllabus.md").read_text("utf-8")
+    for path in chapters():
+        head = nbformat.read(path, as_version=4).cells[0].source
+        title, minutes = re.search(r"^# (.+?)[:\n]", head)[1], talks.lasts(talk_of(path))
+        to_read = re.search(r"Minutes to read: \*\*(\d+)\*\*", head)[1]
+        to_lecture = " and ".join(f"{minutes[lecture]:.0f}" for lecture in sorted(minutes))
+        assert f"| {title} | {to_read} | {to_lecture} |" in table

@@ -343,8 +343,9 @@ def add_pack(folder: Path) -> None:
     """Add the lecturers' pack, whose exam pages hold the answers, to a book that is laid out."""
     pack = folder / PACK
     shutil.copytree(PAGES / PACK, pack)
-    refer(pack.glob("*.md"), numbered_sections(), labels(parse_file(PAGES / "references.bib")))
+    refer(pack.rglob("*.md"), numbered_sections(), labels(parse_file(PAGES / "references.bib")))
     names = [f"{PACK}/{name}" for name in ("index", "syllabus", "misconceptions", "exam")]
+    names += sorted(f"{PACK}/talks/{path.stem}" for path in (pack / "talks").glob("*.md"))
     lines = ["", "```{toctree}", ":hidden:", ":caption: For lecturers", "", *names, "```", ""]
     with (folder / "index.md").open("a", encoding="utf-8") as home:
         home.write("\n".join(lines))
