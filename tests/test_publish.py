@@ -546,9 +546,15 @@ def pictures_of(cell) -> bool:
 
 def test_the_syllabus_gives_the_minutes_of_chapters_and_talks():
     table = (slides.TALKS.parent / "syllabus.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    rows = [row for row in rows if len(row) == 4]
     for path in chapters():
-        head = nbformat.read(path, as_version=4).cells[0].source
-        title, minutes = re.search(r"^# (.+?)[:\n]", head)[1], talks.lasts(talk_of(path))
+        head, minutes = (
+            nbformat.read(path, as_version=4).cells[0].source,
+            talks.lasts(talk_of(path)),
+        )
         to_read = re.search(r"Minutes to read: \*\*(\d+)\*\*", head)[1]
+        exercises = re.search(r"exercises: about (\d+) minutes", head)
         to_lecture = " and ".join(f"{minutes[lecture]:.0f}" for lecture in sorted(minutes))
-        assert f"| {title} | {to_read} | {to_lecture} |" in table
+        name, *cells = next(row for row in rows if row[0].startswith(f"{int(path.stem[:2])} · "))
+        assert cells == [to_read, to_lecture, exercises[1] if exercises else "–"], name
