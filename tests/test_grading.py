@@ -54,6 +54,20 @@ def test_the_sandbox_is_there():
 # What students hand in: the code of task 1, and what is earned
 
 
+NESTED = """import os, time
+os.chdir(os.environ["MPLCONFIGDIR"])
+for _ in range({deep}):
+    os.mkdir("d")
+    os.chdir("d")
+time.sleep(1)
+"""
+HOG = """def double(x):
+    for _ in range(8):
+        if not os.fork():
+            hog = b"x" * 600_000_000
+            time.sleep(60)
+    time.sleep(60)
+"""
 CODE = {  # kind: (task 1, points of six, a part of what the lecturer or the student is told)
     "loop": ("def double(x):\n    while True:\n        pass", 3, "ran longer than"),
     "loop-in-cell": ("while True:\n    pass", 3, "ran longer than"),
@@ -102,6 +116,14 @@ CODE = {  # kind: (task 1, points of six, a part of what the lecturer or the stu
         "    open(f'{place}/{i}', 'wb').write(b'x' * 10**6)\n" + RIGHT,
         3,
         "it wrote more than",
+    ),
+    "many-folders-deep-and-a-memory-hog": (NESTED.format(deep=1200) + HOG, 3, "more than 30 deep"),
+    "folders-too-deep-for-a-path": (NESTED.format(deep=9000) + HOG, 3, "more than 30 deep"),
+    "a-folder-that-nobody-may-read": (
+        "import os\nos.makedirs(os.environ['MPLCONFIGDIR'] + '/a/b')\n"
+        "os.chmod(os.environ['MPLCONFIGDIR'] + '/a', 0)\n" + RIGHT,
+        None,
+        "",
     ),
     "os-exit": ("import os\ndef double(x):\n    os._exit(0)", 3, "ended the kernel"),
     "os-exit-in-cell": ("import os\nos._exit(0)", 3, "ended the kernel"),

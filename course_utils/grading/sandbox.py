@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 import matplotlib
@@ -32,6 +31,7 @@ NAME = "course-sandbox"
 UNFENCED = "course-unfenced"
 MB = 1_000_000
 MANY = 1000  # files
+DEEP = 30  # folders in folders
 # What a Linux needs to run a dynamically linked program and to know the time zone and fonts.
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts", "/etc/localtime", "/etc/passwd")
@@ -138,6 +138,45 @@ def spec(provisioner: str) -> dict:
     }
 
 
+def private_memory(process: psutil.Process) -> int:
+    """Return the bytes that a process holds for itself: pages that forks share count once."""
+    try:
+        used = process.memory_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return used.rss - getattr(used, "shared", 0)
+
+
+def overfull(folder: Path, most: int) -> str:
+    """Say which bound the files in a folder exceed, or nothing; most is in MB.
+
+    It is a student's folder: no recursion, and an end in breadth and in depth. What cannot be read
+    raises OSError; what has gone since is passed over.
+    """
+    count, size, left = 0, 0, [(folder, 0)]
+    while left:
+        place, depth = left.pop()
+        if depth > DEEP:
+            return f"it nested folders more than {DEEP} deep"
+        with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+            for entry in entries:
+                count, size = count + 1, size + entry.stat(follow_symlinks=False).st_size
+                if count > MANY or size > most * MB:
+                    return f"it wrote more than {most} MB or {MANY} files"
+                if entry.is_dir(follow_symlinks=False):
+                    left.append((entry.path, depth + 1))
+    return ""
+
+
+def remove(folder: Path) -> None:
+    """Remove a student's folder, however deep it is nested and whatever may not be read in it."""
+    if sys.platform == "win32":
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        subprocess.run([*command, "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
+
+
 class Watched(LocalProvisioner):
     """Starts a kernel with sockets in a folder of its own; ends it when it grows too large."""
 
@@ -171,25 +210,30 @@ class Watched(LocalProvisioner):
         return info
 
     def watch(self, process: subprocess.Popen) -> None:
-        """End the kernel as soon as its processes, their memory or its files are too many."""
+        """End the kernel as soon as its processes, their memory or its files are too many.
+
+        A kernel that cannot be watched is ended, too: no bound holds without the watcher.
+        """
         while process.poll() is None:
-            if reason := self.excess(process.pid):
+            try:
+                reason = self.excess(process.pid)
+            except Exception as error:  # noqa: BLE001 - whatever a student found to stop us
+                reason = f"it could not be watched ({type(error).__name__})"
+            if reason:
                 self.end(reason)
             time.sleep(0.1)
 
     def excess(self, pid: int) -> str:
         """Say which bound the process and its children exceed, or nothing."""
-        with contextlib.suppress(psutil.Error, OSError):  # one ended while we looked
+        try:
             family = psutil.Process(pid).children(recursive=True)
-            if len(family) > self.processes:
-                return f"it started more than {self.processes} processes"
-            used = [child.memory_info() for child in family]  # pages that forks share count twice
-            if sum(u.rss - u.shared for u in used) > self.memory * MB:
-                return f"its {len(family)} processes held more than {self.memory} MB of memory"
-            written = [f.lstat().st_size for f in islice(self.private.rglob("*"), MANY)]
-            if len(written) == MANY or sum(written) > self.scratch * MB:
-                return f"it wrote more than {self.scratch} MB or {MANY} files"
-        return ""
+        except psutil.NoSuchProcess:
+            return ""  # it ended while we looked
+        if len(family) > self.processes:
+            return f"it started more than {self.processes} processes"
+        if sum(map(private_memory, family)) > self.memory * MB:
+            return f"its {len(family)} processes held more than {self.memory} MB of memory"
+        return overfull(self.private, self.scratch)
 
     def end(self, reason: str) -> None:
         """Kill the kernel and its children for a reason."""
@@ -203,7 +247,7 @@ class Watched(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the folder of the sockets."""
         await super().cleanup(restart)
-        shutil.rmtree(self.private, ignore_errors=True)
+        remove(self.private)
 
 
 class Sandbox(Watched):
