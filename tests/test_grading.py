@@ -527,6 +527,32 @@ def test_the_expected_picture_is_in_the_release(course):
     assert cell.attachments == {"seen.png": {"image/png": "iVBORw0KGgo="}}
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tags": ["given"]}, "task1 is an answer and tagged `given`"),
+        ({"nbgrader": {"grade": True, "points": 3}}, "task1 is an answer and graded itself"),
+    ],
+)
+def test_a_homework_whose_answers_would_run_outside_is_refused(
+    course, tmp_path, monkeypatch, capsys, change, said
+):
+    source = tiny.source()
+    answer = next(cell for cell in source.cells if cell.id == "task1")
+    answer.metadata.update({k: v for k, v in change.items() if k != "nbgrader"})
+    answer.metadata.nbgrader.update(change.get("nbgrader", {}))
+    nbformat.write(source, tmp_path / f"{tiny.NAME}.ipynb")
+    monkeypatch.setattr(release, "HOMEWORK", tmp_path)
+    assert release.main([str(tmp_path / "class")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "class" / "release").exists()
+    fresh = tmp_path / "fresh"
+    shutil.copytree(course, fresh)
+    shutil.copy(tmp_path / f"{tiny.NAME}.ipynb", fresh / "source" / "hw1")
+    with pytest.raises(ValueError, match=said):
+        release.master(fresh, "hw1")
+
+
 # Killed half way
 
 

@@ -24,12 +24,42 @@ from homework.classroom import (
 )
 from nbclient import NotebookClient
 
-from course_utils.grading import sandbox
+from course_utils.grading import release, sandbox
 from course_utils.grading.__main__ import main
+from course_utils.tools.files import NOTEBOOKS
 
 pytestmark = needs_sandbox
 TELLS = "import os\nprint(sorted(os.listdir('/home')), os.path.exists('/var'))"
 TOLD = "['student'] False\n"
+
+
+def code_of(folder: Path, pattern: str) -> set[str]:
+    """The lines of code, without their indents, of all notebooks that fit."""
+    found = set()
+    for path in folder.glob(pattern):
+        cells = nbformat.read(path, as_version=4).cells
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        found |= {line.strip() for source in code for line in source.splitlines()}
+    return found
+
+
+@pytest.mark.slow
+def test_no_line_of_a_solution_or_hidden_test_can_be_read_in_the_sandbox(tmp_path):
+    """All that can be read there is searched, but what is older than the course. Lines that the
+    chapters have, too, are no secret."""
+    release.renew(tmp_path / "class")
+    known = code_of(tmp_path / "class" / "release", "*/*.ipynb") | code_of(NOTEBOOKS, "*.ipynb")
+    secret = {line for line in code_of(release.HOMEWORK, "*.ipynb") - known if len(line) >= 25}
+    assert len(secret) > 300
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "secret").write_text("\n".join(sorted(secret)) + "\n", "utf-8")
+    (private / "copy").write_text(max(secret), "utf-8")  # so that the search is seen to find
+    search = "find / -path /proc -prune -o -type f -newermt 2026-01-01 ! -name secret -print0"
+    search += f" | xargs -0 grep -Fl -f {private}/secret"
+    command = [*sandbox.walls(private, sandbox.MB), "--", "sh", "-c", search]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert run.stdout.splitlines() == [str(private / "copy")]
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.grading import gradebook, pages, processes, sandbox
-from course_utils.grading.collect import Submission, submissions
+from course_utils.grading.collect import Class, Submission, content_of, submissions
+from course_utils.grading.downloads import opened
 from course_utils.grading.gradebook import Book, Record, autograded, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
-from course_utils.grading.release import DEFAULT, master, renew
+from course_utils.grading.release import DEFAULT, checks_of_the_course, master, masters, renew
 from course_utils.training import progress
 
 NO_SANDBOX = (
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     bounds = Limits()
     parser = argparse.ArgumentParser(prog="course.py grade", description=__doc__)
     parser.add_argument("homework", help="hw1 to hw6")
-    parser.add_argument("submissions", type=Path, help="the folder of what was handed in")
+    parser.add_argument("submissions", type=Path, help="what was handed in: a folder, or its ZIP")
     parser.add_argument("--course", type=Path, default=DEFAULT, metavar="FOLDER")
     parser.add_argument("--due", type=datetime.fromisoformat, help="2026-12-01T23:59, local time")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="at a time, here")
@@ -65,8 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
             sandbox.check()
         if not (wanted.course / "source" / wanted.homework).is_dir():
             renew(wanted.course)
-        with alone(wanted.course):
-            return grade(wanted)
+        with alone(wanted.course), opened(wanted.submissions) as folder:
+            known = masters(wanted.course, wanted.homework)
+            return grade(wanted, submissions(folder, wanted.homework, known))
     except sandbox.UnavailableError as missing:
         print(f"{missing}\n{NO_SANDBOX}", file=sys.stderr)
     except BlockingIOError:
@@ -78,27 +80,32 @@ def main(arguments: list[str] | None = None) -> int:
     return 2
 
 
-def grade(wanted: argparse.Namespace) -> int:
+def grade(wanted: argparse.Namespace, handed_in: Class) -> int:
     """Grade what has not been graded, then write grades, feedback and report."""
     notebook = master(wanted.course, wanted.homework)
     text = nbformat.writes(notebook)
-    found = {s.student: s for s in submissions(wanted.submissions, wanted.homework)}
+    found = {s.student: s for s in handed_in.submissions}
     limits = Limits(wanted.cell_seconds, wanted.total_seconds, wanted.memory)
     book = Book(wanted.course, wanted.homework, notebook.metadata["name"], wanted.due)
 
     def job(submission: Submission) -> Job:
-        content = submission.path.read_bytes() if submission.path else None
+        content = content_of(submission.path) if submission.path else None
         return Job(text, content, limits, not wanted.without_sandbox)
 
     def key(submission: Submission) -> str:
-        return gradebook.key(job(submission).content, text, limits, submission.notes)
+        # All that decides a grade: a corrected time and a mended check reach what is stored.
+        rest = (text, checks, limits, submission.time, submission.notes)
+        return gradebook.key(job(submission).content, *rest)
 
+    checks = checks_of_the_course()
     todo, keys = {}, {student: key(submission) for student, submission in found.items()}
     for student, submission in found.items():
         old = recorded(wanted.course, wanted.homework, student)
         if old is None or old.key != keys[student]:
             todo[student] = lambda submission=submission: job(submission)
     print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
+    if handed_in.ignored:
+        print(f"Nobody's work, and left out: {', '.join(handed_in.ignored)}.")
     if wanted.scheduler:
         outcomes = processes.run_on_cluster(todo, wanted.scheduler)
     else:

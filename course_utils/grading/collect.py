@@ -1,7 +1,8 @@
-"""What a class handed in: which file of each student counts, and the answers in it.
+"""What a class handed in: whose each file is, and which file of each student counts.
 
-A folder of submissions holds, for each student, a folder (nbgrader's `STUDENT/HOMEWORK/*.ipynb`, or
-any other depth) or a file `STUDENT.ipynb`. Nothing in it is ever changed.
+A folder of submissions is what a learning management system hands out (see `downloads`), or holds,
+for each student, a folder of any depth or a file `STUDENT.ipynb`. Nothing in it is ever changed.
+Which file counts is decided by what is in it, then by time.
 """
 
 import json
@@ -15,14 +16,12 @@ from typing import NamedTuple
 
 from nbformat import NotebookNode
 
-LARGEST = 20_000_000  # bytes of a notebook that is read
-LONGEST = 100_000  # characters of one answer
-DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
+from course_utils.grading.answers import ASSIGNED, DEFINED, asked
+from course_utils.grading.cells import Cell, UnreadableError, cells_of, mark, parsed
+from course_utils.grading.downloads import LARGEST, Owner, is_junk, owner, time_of
+
 ARCHIVES = {".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
-
-
-class UnreadableError(ValueError):
-    """A file that is no notebook; the text says why, in a lecturer's words."""
+CHARACTERISTIC = 20  # characters of a given cell by which a homework is known
 
 
 class Submission(NamedTuple):
@@ -34,66 +33,137 @@ class Submission(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Answers(NamedTuple):
-    """What a student wrote, by the id of the master's cell."""
+class Class(NamedTuple):
+    """What was found in a folder: one submission a student, and what is nobody's."""
 
-    sources: dict[str, str]
-    notes: list[str]
-
-
-def mark(cell: NotebookNode) -> dict:
-    """Return what nbgrader knows of a cell of the master: grade, solution, points."""
-    return cell.metadata.get("nbgrader", {})
+    submissions: list[Submission]
+    ignored: list[str]
 
 
-def submissions(folder: Path, homework: str) -> list[Submission]:
+class File(NamedTuple):
+    """A file that a student handed in."""
+
+    path: Path
+    time: datetime
+    attempt: int
+    refusal: str  # why it cannot count, or nothing
+
+
+def submissions(folder: Path, homework: str, masters: dict[str, NotebookNode]) -> Class:
     """Return the submissions to one homework, one for each student, in order of their names.
 
-    The last notebook in time counts: by nbgrader's `timestamp.txt` beside it, else by the file's
-    own time. Raises ValueError if folder is not a folder or nothing was handed in.
+    masters holds the released notebooks of all homeworks of the course, by name: a file counts if
+    it holds cells of this one. Raises ValueError if folder is not a folder or nothing is in it.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder: name the one that holds what was handed in.")
-    entries = [e for e in sorted(folder.iterdir()) if not e.name.startswith(".")]
-    names = {e: e.name if e.is_dir() and not e.is_symlink() else e.stem for e in entries}
-    by_student: dict[str, list[Path]] = {}
-    for entry, name in names.items():
-        by_student.setdefault(name, []).append(entry)
-    found = [last(student, places, homework) for student, places in by_student.items()]
-    if not found:
+        raise ValueError(
+            f"{folder} is not a folder, nor a ZIP file: name the one that holds what was handed in."
+        )
+    entries, ignored = parted(folder)
+    within = lone_folder(entries, homework, masters)
+    if within:
+        ignored.append(f"the folder {within.name}, whose entries were taken for students")
+        entries, more = parted(within)
+        ignored += more
+    by_student: dict[str, list[tuple[Path, Owner]]] = {}
+    for entry in entries:
+        told = owner(entry.name, entry.is_dir() and not entry.is_symlink())
+        if told.homework in ("", homework):
+            by_student.setdefault(told.student, []).append((entry, told))
+    if not by_student:
         raise ValueError(f"{folder} is empty: nothing was handed in.")
-    return found
+    found = [last(name, places, homework, masters) for name, places in by_student.items()]
+    return Class(found, ignored)
 
 
-def last(student: str, places: list[Path], homework: str) -> Submission:
+def parted(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the entries of a folder that are somebody's, and the names of those that are not."""
+    entries = sorted(folder.iterdir())
+    return [e for e in entries if not is_junk(e.name)], [e.name for e in entries if is_junk(e.name)]
+
+
+def lone_folder(entries: list[Path], homework: str, masters: dict) -> Path | None:
+    """Return the one folder in which a whole class lies, as after unpacking; None if it is not so.
+
+    A class it is if two of its entries have names of a download, or if two notebooks of this
+    homework in it have names of their own, and not the homework's.
+    """
+    if len(entries) != 1 or not entries[0].is_dir() or entries[0].is_symlink():
+        return None
+    inside, _ = parted(entries[0])
+    downloads = [e for e in inside if owner(e.name, e.is_dir()).student != Owner(e.name).student]
+    downloads = [e for e in downloads if e.is_dir() or e.name.count("_") > 1]
+    named = [
+        e
+        for e in inside
+        if e.is_file()
+        and not re.match(r"(?i)hw\d", e.name)
+        and e.stem not in {m.metadata.get("name") for m in masters.values()}
+        and not refusal(e)
+        and known(e, masters)[0] == homework
+    ]
+    return entries[0] if len(downloads) > 1 or len(named) > 1 else None
+
+
+def last(
+    student: str, places: list[tuple[Path, Owner]], homework: str, masters: dict
+) -> Submission:
     """Return the submission of a student that counts, out of all files handed in."""
-    files = [file for place in places for file in handed_in(place, homework)]
-    notes = [note for file in files if (note := refusal(file))]
-    good = sorted((f for f in files if not refusal(f)), key=lambda f: (when(f), f.as_posix()))
+    files, notes = [], []
+    for place, told in places:
+        if not told.counts:
+            if told.student and not place.name.endswith(".txt"):
+                notes.append(f"{place.name} was typed into a form: look at it yourself.")
+            continue
+        notes += ["It was handed in late, as its name says."] if told.late else []
+        files += [examined(path, told) for path in handed_in(place, homework)]
+    good = []
+    for file in files:
+        of, why = ("", file.refusal) if file.refusal else known(file.path, masters)
+        if of == homework:
+            good.append(file)
+            if other(file.path.name, homework):
+                notes.append(
+                    f"{file.path.name} is named after another homework, and is {homework}."
+                )
+        else:
+            notes.append(why or f"{file.path.name} is a notebook of {of}, not of {homework}.")
+    good.sort(key=lambda file: (file.time, file.attempt, file.path.as_posix()))
     if not good:
-        notes = notes or ["The folder is empty."]
-        return Submission(student, None, when(files[-1]) if files else None, tuple(notes))
+        time = max((file.time for file in files), default=None)
+        return Submission(student, None, time, tuple(notes or ["The folder is empty."]))
     if len(good) > 1:
-        notes.append(f"{len(good)} notebooks were handed in; the last, {good[-1].name}, counts.")
-    return Submission(student, good[-1], when(good[-1]), tuple(notes))
+        notes.append(
+            f"{len(good)} notebooks were handed in; the last, {good[-1].path.name}, counts."
+        )
+    return Submission(student, good[-1].path, good[-1].time, tuple(notes))
 
 
 def handed_in(place: Path, homework: str) -> Iterator[Path]:
-    """Yield the files of a student that belong to a homework, links among them, not followed."""
+    """Yield the files of a student that may be of a homework; links, too, but not followed."""
     if place.is_symlink() or not place.is_dir():
         yield place
         return
     for folder, folders, files in os.walk(place):
-        folders[:] = [d for d in folders if not d.startswith(".") and not other(d, homework)]
-        for name in [*files, *(d for d in folders if (Path(folder) / d).is_symlink())]:
-            if not name.startswith(".") and name != "timestamp.txt" and not other(name, homework):
-                yield Path(folder) / name
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in folders if not is_junk(name) and not other(name, homework)]
+        yield from (Path(folder) / name for name in [*files, *links] if not is_junk(name))
 
 
 def other(name: str, homework: str) -> bool:
-    """Tell if a file or folder is named after another homework."""
-    found = re.match(r"(hw\d+)(?!\d)", name)
-    return bool(found) and found[1] != homework
+    """Tell if a folder is named after another homework, as in nbgrader's own layout."""
+    found = re.match(r"(?i)(hw\d+)(?!\d)", name)
+    return bool(found) and found[1].lower() != homework
+
+
+def examined(path: Path, told: Owner) -> File:
+    """Return what is known of a file before it is opened."""
+    stamp = path.parent / "timestamp.txt"
+    time = None
+    if stamp.is_file() and not stamp.is_symlink():
+        time = time_of(stamp.read_text("utf-8", "replace")[:100])
+    time = time or told.time or datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    return File(path, time, told.attempt, refusal(path))
 
 
 def refusal(file: Path) -> str:
@@ -105,8 +175,6 @@ def refusal(file: Path) -> str:
         return f"{file.name} is not an ordinary file."
     if file.suffix.lower() in ARCHIVES:
         return f"{file.name} is an archive, which is not opened: ask for the notebook itself."
-    if file.suffix != ".ipynb":
-        return f"{file.name} is not a notebook (.ipynb)."
     if status.st_size > LARGEST:
         return (
             f"{file.name} is too large: {status.st_size / 1e6:.0f} MB, at most {LARGEST / 1e6:.0f}."
@@ -120,99 +188,38 @@ def refusal(file: Path) -> str:
         return f"{file.name} cannot be read: {error.strerror}."
 
 
-def when(file: Path) -> datetime:
-    """Return when a file was handed in."""
-    stamp = file.parent / "timestamp.txt"
-    if stamp.is_file() and not stamp.is_symlink():
-        text = stamp.read_text("utf-8", "replace")[:100].strip()
-        try:
-            time = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
-            return time if time.tzinfo else time.replace(tzinfo=UTC)
-        except ValueError:
-            pass
-    return datetime.fromtimestamp(file.lstat().st_mtime, UTC)
-
-
-def cells_of(content: bytes) -> list[dict]:
-    """Return the cells of a notebook of any format, each with source, cell_type, id and metadata.
-
-    Raises UnreadableError if content is not a notebook.
-    """
+def known(path: Path, masters: dict[str, NotebookNode]) -> tuple[str, str]:
+    """Return of which homework a file is; or "", and why it is of none."""
     try:
-        notebook = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise UnreadableError("The file is not a notebook: it is not text in UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise UnreadableError(
-            f"The file is no whole notebook: its JSON breaks at line {error.lineno}, as after an"
-            " upload that was cut off or an edit by hand."
-        ) from None
-    except RecursionError:
-        raise UnreadableError(
-            "The file is not a notebook: its JSON is nested without end."
-        ) from None
-    sheets = [notebook]
-    if isinstance(notebook, dict) and isinstance(notebook.get("worksheets"), list):
-        sheets = notebook["worksheets"]  # format 3
-    cells = [s["cells"] for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list)]
-    if not cells:
-        raise UnreadableError("The file is JSON, but not a notebook: it has no cells.")
-    return [_cell(cell) for group in cells for cell in group if isinstance(cell, dict)]
+        of = homework_of(path, masters)
+    except UnreadableError as error:
+        if ".ipynb" in path.name.lower():
+            return "", f"{path.name}: {error}"
+        return "", f"{path.name} is not a notebook (.ipynb)."
+    return of, "" if of else f"{path.name} holds no cell of any homework."
 
 
-def _cell(cell: dict) -> dict:
-    source = cell.get("source", cell.get("input", ""))
-    lines = source if isinstance(source, list) else [source]
-    text = "".join(line for line in lines if isinstance(line, str))
-    metadata = cell.get("metadata")
-    claimed = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    return {
-        "source": text.encode("utf-8", "replace").decode().replace("\0", ""),
-        "cell_type": cell.get("cell_type"),
-        "id": cell.get("id"),
-        "grade_id": claimed.get("grade_id") if isinstance(claimed, dict) else None,
-    }
+def homework_of(path: Path, masters: dict[str, NotebookNode]) -> str:
+    """Return the homework of which a notebook holds most, or "". UnreadableError if it is none."""
+    cells = cells_of(path.read_bytes())
+    points = {name: shared(cells, master) for name, master in masters.items()}
+    best = max(points, key=points.get)
+    return best if points[best] else ""
 
 
-def answers(content: bytes, master: NotebookNode) -> Answers:
-    """Return the student's answers to the master's solution cells.
-
-    A cell is found by its id; where that is lost, by nbgrader's name for it; where that is lost,
-    too, by the function that it defines. Of several the first that is not the empty stub counts.
-    Raises UnreadableError if content is not a notebook.
-    """
-    cells = cells_of(content)
-    found, notes = {}, []
-    for wanted in master.cells:
-        if mark(wanted).get("solution"):
-            source, note = _answer(wanted, cells)
-            notes += [note] if note else []
-            if source is not None:
-                found[wanted.id] = source
-    return Answers(found, notes)
+def shared(cells: list[Cell], master: NotebookNode) -> int:
+    """Return how many given cells and definitions of a homework a notebook holds."""
+    texts = {cell.source.strip() for cell in cells}
+    names = {n for c in cells for n in (*DEFINED.findall(c.source), *ASSIGNED.findall(c.source))}
+    count = 0
+    for cell in master.cells:
+        if mark(cell).get("solution"):
+            count += bool(names.intersection(asked(cell)))
+        elif len(cell.source.strip()) >= CHARACTERISTIC:
+            count += cell.source.strip() in texts
+    return count
 
 
-def _answer(wanted: NotebookNode, cells: list[dict]) -> tuple[str | None, str]:
-    kind = [c for c in cells if c["cell_type"] == wanted.cell_type]
-    names = DEFINED.findall(wanted.source)
-    ways = {
-        "": [c for c in kind if c["id"] == wanted.id],
-        "its id was lost; it was found by nbgrader's name": [
-            c for c in kind if c["grade_id"] == wanted.id
-        ],
-        "its id was lost; it was found by the function it defines": [
-            c for c in kind if names and names[-1] in DEFINED.findall(c["source"])
-        ],
-    }
-    for note, claimed in ways.items():
-        written = [c["source"] for c in claimed if c["source"].strip() != wanted.source.strip()]
-        if not written:
-            continue
-        if len(written[0]) > LONGEST:
-            return None, f"{wanted.id}: an answer of more than {LONGEST} characters is not run."
-        if len(set(written)) > 1:
-            note = f"{len(written)} cells claim to be this answer; the first counts"
-        return written[0], f"{wanted.id}: {note}." if note else ""
-    if any(ways.values()):
-        return wanted.source, ""
-    return None, f"{wanted.id}: the answer's cell is missing; it counts as not written."
+def content_of(path: Path) -> bytes:
+    """Return what is graded of a notebook: its cells, without the outputs."""
+    return json.dumps(parsed(path.read_bytes())).encode()

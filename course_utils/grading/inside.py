@@ -6,8 +6,8 @@ run elsewhere and believe only the values that come back.
 
 import base64
 import json
-import resource
 import sys
+from collections import namedtuple
 
 import numpy as np
 import torch
@@ -19,9 +19,12 @@ LARGEST = 64_000_000  # bytes of one array that travels
 
 def pack(value: Value) -> object:
     """Return value as what JSON can hold: tensors, arrays, numbers, text, bytes, None, and
-    tuples, lists and dictionaries of these. Anything else travels as the name of its type.
+    tuples, named ones too, lists, sets and dictionaries of these. Anything else travels as the
+    name of its type.
     """
     match value:
+        case np.generic():
+            return ["scalar", *_raw(np.asarray(value))]
         case bool() | int() | str() | None:
             return ["plain", value]
         case float():
@@ -30,10 +33,19 @@ def pack(value: Value) -> object:
             return ["bytes", base64.b64encode(value).decode()]
         case Tensor():
             return ["tensor", *_raw(value.detach().cpu().numpy())]
-        case np.ndarray() | np.generic():
-            return ["array", *_raw(np.asarray(value))]
-        case tuple() | list():
-            return [type(value).__name__, [pack(item) for item in value]]
+        case complex():
+            return ["complex", value.real.hex(), value.imag.hex()]
+        case np.ndarray():
+            return ["array", *_raw(value)]
+        case tuple() if hasattr(value, "_fields"):
+            items = [pack(item) for item in value]
+            return ["named", type(value).__name__, [str(field) for field in value._fields], items]
+        case tuple():  # torch.Size among them
+            return ["tuple", [pack(item) for item in value]]
+        case list():
+            return ["list", [pack(item) for item in value]]
+        case set() | frozenset():
+            return ["set", [pack(item) for item in value]]
         case dict():
             return ["dict", [[pack(key), pack(item)] for key, item in value.items()]]
     return ["other", type(value).__name__]
@@ -61,8 +73,16 @@ def unpack(packed: object) -> Value:
             return base64.b64decode(rest[0])
         case "tensor":
             return torch.from_numpy(_array(*rest))
+        case "complex":
+            return complex(*map(float.fromhex, rest))
         case "array":
             return _array(*rest)
+        case "scalar":
+            return _array(*rest)[()]
+        case "named":
+            return namedtuple(str(rest[0]), rest[1], rename=True)(*map(unpack, rest[2]))
+        case "set":
+            return set(map(unpack, rest[0]))
         case "tuple":
             return tuple(unpack(item) for item in rest[0])
         case "list":
@@ -95,7 +115,14 @@ def answer(function: object, packed: str) -> str:
 
 
 def limit(memory: int, file: int) -> None:
-    """Bound this process and its children: bytes of private memory, bytes of one file."""
+    """Bound this process and its children: bytes of private memory, bytes of one file.
+
+    Windows has no such bounds; there only those of the watcher hold.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
     bounds = {
         resource.RLIMIT_DATA: memory,
         resource.RLIMIT_FSIZE: file,

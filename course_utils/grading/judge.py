@@ -29,7 +29,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torch import Tensor
 from traitlets.config import Config
 
-from course_utils.grading.collect import DEFINED, UnreadableError, answers, mark
+from course_utils.grading.answers import DEFINED, Answers, answers, asked
+from course_utils.grading.cells import UnreadableError, mark
 from course_utils.grading.inside import pack, unpack
 from course_utils.grading.sandbox import MB, NAME, UNFENCED, Specs
 from course_utils.tools.execute import attentive
@@ -221,8 +222,11 @@ def _short(text: str) -> str:
 class Court:
     """The process that judges: its namespace, and the student's functions as calls into a room."""
 
-    def __init__(self, job: Job, names: dict[str, str]) -> None:
-        self.job, self.names = job, names  # the function of each answer, by the cell's id
+    def __init__(self, job: Job, solved: list[NotebookNode]) -> None:
+        self.job = job
+        self.names = {cell.id: asked(cell) for cell in solved}  # what each answer has to define
+        self.functions = {cell.id: DEFINED.findall(cell.source) for cell in solved}
+        self.values = {i: names for i, names in self.names.items() if not self.functions[i]}
         self.deadline = time.monotonic() + job.limits.total
         self.room: Room | None = None
         self.locked: StartError | None = None  # why there is no room
@@ -255,16 +259,18 @@ class Court:
         if ident not in self.guilty:
             return source
         text = f"an earlier run of it was stopped: {self.guilty[ident]}"
-        return f"def {self.names[ident]}(*_, **__):\n    raise RuntimeError({text!r})\n"
+        stopped = "def {}(*_, **__):\n    raise RuntimeError({!r})\n"
+        return "\n".join(stopped.format(name, text) for name in self.names[ident])
 
     def run(self, cell: NotebookNode) -> list[NotebookNode]:
         """Run a cell in the room; an output that says so if the room did not survive."""
         answer = mark(cell).get("solution")
-        if answer:
-            name = self.names[cell.id]
+        for name in self.functions.get(cell.id, ()):
             self.namespace[name] = Remote(self, name, cell.id)
         try:
             outputs = self.enter().run(cell.source)
+            for name in self.values.get(cell.id, ()):
+                self.fetch(name)
         except Ended as end:
             self.leave()
             if answer:
@@ -273,6 +279,16 @@ class Court:
             return [failure("Stopped", f"This cell was stopped: {end}.")]
         self.ran.append((cell.id, cell.source))
         return outputs
+
+    def fetch(self, name: str) -> None:
+        """Bring a value that an answer defines here, for the tests; without it there is none."""
+        self.namespace.pop(name, None)
+        try:
+            self.namespace[name] = self.enter().call(f"(lambda: {name})", (), {})
+        except Ended:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is: the test will miss the name
+            return
 
     def judge(self, cell: NotebookNode) -> list[NotebookNode]:
         """Run a graded cell here and return its outputs."""
@@ -326,17 +342,19 @@ def judge(job: Job) -> Verdict:
     start = time.monotonic()
     torch.set_num_threads(1)
     master = nbformat.reads(job.master, as_version=4)
-    sources, notes = {}, []
+    found = Answers({}, {}, [])
     if job.content is not None:
         try:
-            sources, notes = answers(job.content, master)
+            found = answers(job.content, master)
         except UnreadableError as reason:
-            notes = [str(reason)]
+            found = Answers({}, {}, [str(reason)])
+    sources, notes = found.sources, found.notes
     code = [c for c in master.cells if c.cell_type == "code"]
-    solved = [c for c in code if mark(c).get("solution")]
-    court = Court(job, {c.id: DEFINED.findall(c.source)[-1] for c in solved})
+    court = Court(job, [c for c in code if mark(c).get("solution")])
     for cell in master.cells:
         cell.source = sources.get(cell.id, cell.source)
+        if found.attachments.get(cell.id):
+            cell.attachments = found.attachments[cell.id]
         if cell in code and mark(cell).get("grade"):
             cell.outputs = [failure("AssertionError", "✗ there was nothing to grade")]
     if sources:

@@ -15,7 +15,7 @@ import nbformat
 from jinja2 import Environment, PackageLoader
 from nbformat import NotebookNode
 
-from course_utils.grading.collect import mark
+from course_utils.grading.cells import mark
 from course_utils.grading.gradebook import Grade, Record
 from course_utils.tools.files import write
 
@@ -68,7 +68,10 @@ def _enter(task: dict, cell: NotebookNode, grade: Grade) -> None:
         comment = grade.comments.get(cell.id, "")
         errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
         said = [f"{o.ename}: {o.evalue}" for o in errors]
-        task["answers"].append({"source": cell.source, "said": said, "comment": comment})
+        attached = cell.get("attachments", {})
+        pictures = [(name, *pair) for name, forms in attached.items() for pair in forms.items()]
+        shown = {"source": cell.source, "said": said, "comment": comment, "pictures": pictures}
+        task["answers"].append(shown)
 
 
 def _said(cell: NotebookNode) -> str:

@@ -7,6 +7,7 @@ grades and whatever else lies in the folder stay.
 
 import argparse
 import contextlib
+import hashlib
 import logging
 import os
 import sys
@@ -20,8 +21,8 @@ from nbformat.v4 import new_markdown_cell
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from course_utils.grading.collect import mark
-from course_utils.tools.files import NOTEBOOKS, ending, write
+from course_utils.grading.cells import mark
+from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending, write
 from course_utils.tools.outputs import form_of
 
 HOMEWORK = NOTEBOOKS / "homework"
@@ -108,6 +109,23 @@ def as_base64(drawn: str) -> str:
     return b64encode(drawn.encode()).decode() if "<svg" in drawn else drawn
 
 
+def check(source: NotebookNode, name: str) -> None:
+    """Raise ValueError if a notebook cannot be graded without running a student's code outside.
+
+    A graded cell and a given one run in the grader's own process, an answer in the sandbox alone.
+    """
+    for cell in source.cells:
+        if cell.cell_type == "code" and mark(cell).get("solution"):
+            given = "given" in cell.metadata.get("tags", [])
+            if given or mark(cell).get("grade"):
+                kind = "tagged `given`" if given else "graded itself (a manually graded answer)"
+                raise ValueError(
+                    f"{name}: the cell {cell.id} is an answer and {kind}, so a student's code would"
+                    " run outside of the sandbox. Let the answer be an autograded answer, and put"
+                    " its test into a cell below."
+                )
+
+
 def renew(course: Path) -> list[str]:
     """Make or renew a course folder; return a line for each homework that changed.
 
@@ -120,8 +138,11 @@ def renew(course: Path) -> list[str]:
     if not (course / "nbgrader_config.py").exists():
         write(course / "nbgrader_config.py", SETTINGS)
     api, lines = NbGraderAPI(config=settings(course)), []
+    notebooks = {name: nbformat.read(path, as_version=4) for name, path in homework.items()}
     for name, path in homework.items():
-        text = nbformat.writes(with_expected_figures(nbformat.read(path, as_version=4))) + "\n"
+        check(notebooks[name], path.name)
+    for name, path in homework.items():
+        text = nbformat.writes(with_expected_figures(notebooks[name])) + "\n"
         place = course / "source" / name / path.name
         released = course / "release" / name / path.name
         if released.is_file() and place.is_file() and place.read_text("utf-8") == text:
@@ -139,7 +160,7 @@ def renew(course: Path) -> list[str]:
 def master(course: Path, homework: str) -> NotebookNode:
     """Return what answers are put into: the released notebook with its hidden tests.
 
-    Raises ValueError if the course folder does not hold this homework.
+    Raises ValueError if the course folder does not hold this homework, or see `check`.
     """
     found = sorted((course / "source" / homework).glob("*.ipynb"))
     released = [course / "release" / homework / path.name for path in found]
@@ -149,6 +170,7 @@ def master(course: Path, homework: str) -> NotebookNode:
             f" {course}`, or name another folder with --course."
         )
     notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
+    check(source, found[0].name)
     tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
     for cell in notebook.cells:
         if cell.cell_type == "code" and cell.id in tests:
@@ -157,7 +179,27 @@ def master(course: Path, homework: str) -> NotebookNode:
     return notebook
 
 
-@ending(OSError, RuntimeError)
+def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
+    """Return the released notebooks of a course by homework, by which a file is recognised.
+
+    Raises ValueError if the course folder does not hold this homework.
+    """
+    found = {homework: master(course, homework)}
+    for path in sorted((course / "release").glob("*/*.ipynb")):
+        found.setdefault(path.parent.name, nbformat.read(path, as_version=4))
+    return found
+
+
+def checks_of_the_course() -> str:
+    """Return a hash of the course's code that decides grades: what tests import, and the judge."""
+    digest = hashlib.sha256()
+    for pattern in ("*.py", "built/*.py", "grading/*.py"):
+        for path in sorted(PACKAGE.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@ending(OSError, RuntimeError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one sentence about what went wrong."""
     parser = argparse.ArgumentParser(prog="course.py homework", description=__doc__)
