@@ -38,6 +38,7 @@ if sys.platform != "linux":
 
 from course_utils.grading import collect, processes, release, sandbox
 from course_utils.grading.__main__ import main
+from course_utils.grading.answers import answers
 from course_utils.grading.judge import judge
 
 HERE = Path(__file__).parent
@@ -278,7 +279,7 @@ def _twice(notebook: NotebookNode) -> None:
 def _second_answer(notebook: NotebookNode) -> None:
     copy = nbformat.from_dict(json.loads(json.dumps(notebook.cells[3])))
     copy.update(id="another", source="def double(x):\n    return x")
-    notebook.cells.append(copy)
+    notebook.cells.insert(3, copy)
 
 
 def _rich(notebook: NotebookNode) -> None:
@@ -314,7 +315,7 @@ def _link(_: NotebookNode, place: Path) -> None:
 
 def _huge(_: NotebookNode, place: Path) -> None:
     with place.open("wb") as file:
-        file.truncate(30_000_000)
+        file.truncate(70_000_000)
 
 
 def _zip_bomb(_: NotebookNode, place: Path) -> None:
@@ -328,7 +329,7 @@ def _folder_link(_: NotebookNode, place: Path) -> None:
 COLLECTED = {  # kind: (how the file is made, a part of the note); what was written is the same
     "tests-deleted": (_edit(_without_tests), "written: the answer's cell is missing"),
     "cells-doubled": (_edit(_twice), ""),
-    "answer-copied": (_edit(_second_answer), ""),
+    "answer-copied": (_edit(_second_answer), "2 cells define it; the last counts"),
     "points-changed": (_edit(_rich), ""),
     "metadata-lost": (_edit(_bare("metadata")), ""),
     "ids-lost": (_edit(_bare("id")), "its id was lost"),
@@ -344,7 +345,7 @@ FILES = {  # kind: (how the file is made, points, a part of what the lecturer is
     "truncated": (_raw(b'{"cells": [{"cell_type": "co'), 0, "JSON breaks at line 1"),
     "a-script": (_raw(b"print('hello')\n"), 0, "JSON breaks at line 1"),
     "a-list": (_raw(b"[1, 2]"), 0, "no cells"),
-    "cells-of-nonsense": (_raw(b'{"cells": [1, null, {"source": 3}, []]}'), 0, "is missing"),
+    "cells-of-nonsense": (_raw(b'{"cells": [1, null, {"source": 3}, []]}'), 0, "no cell of any"),
     "nested-without-end": (_raw(b"[" * 1_000_000), 0, "nested"),
     "not-utf-8": (_raw(b"\xff\xfe{}"), 0, "UTF-8"),
     "a-pdf": (_raw(b"%PDF-1.7", ".pdf"), 0, "is not a notebook"),
@@ -496,11 +497,12 @@ def test_a_file_that_is_odd_alone_yields_the_answers_that_are_in_it(course, tmp_
     """More than these answers and notes no judge gets of a file: then it is worth the same."""
     make, said = COLLECTED[kind]
     make(tiny.filled(released(course)), tmp_path / "odd.ipynb")
-    (submission,) = collect.submissions(tmp_path, "hw1")
+    (submission,) = collect.submissions(tmp_path, "hw1", {"hw1": released(course)}).submissions
     master = release.master(course, "hw1")
-    sources, notes = collect.answers(submission.path.read_bytes(), master)
+    sources, _, notes = answers(collect.content_of(submission.path), master)
     lost = {"written"} if kind == "tests-deleted" else set()  # a person grades it: a test, too
-    assert sources == {i: text for i, text in tiny.ANSWERS.items() if i not in lost}
+    expected = {i: text.strip() for i, text in tiny.ANSWERS.items() if i not in lost}
+    assert {i: text.strip() for i, text in sources.items()} == expected
     assert said in " ".join(notes)
 
 

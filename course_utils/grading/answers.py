@@ -238,7 +238,7 @@ def in_words(wanted: NotebookNode, sheet: Sheet) -> tuple[str | None, dict, str]
             text = (
                 f"**Elsewhere, {near(sheet, i)}:**\n\n{cell.source}" if cell.source.strip() else ""
             )
-        if text.strip():
+        if text.strip() and text.strip() not in parts:
             attached = {f"{i}-{name}": forms for name, forms in cell.attachments.items()}
             for name in cell.attachments:
                 text = text.replace(f"attachment:{name}", f"attachment:{i}-{name}")
@@ -276,7 +276,9 @@ def own_words(wanted: NotebookNode, sheet: Sheet, i: int) -> str:
     cell, home = sheet.cells[i], sheet.homes[i]
     if not home or home == wanted.id:
         text = cell.source.replace(wanted.source.strip(), "")
-        return f"```\n{text}\n```" if cell.kind == "code" and text.strip() else text
+        if cell.kind != "code" or not text.strip():
+            return text
+        return "" if not home and parses(text) else f"```\n{text}\n```"  # a scratch cell, or words
     given = next(c for c in sheet.master.cells if c.id == home)
     if mark(given).get("solution") or cell.kind == "code":
         return ""
