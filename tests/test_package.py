@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 
-from course_utils.tools.student import MANIFEST
+from course_utils.tools.delivery import MANIFEST
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

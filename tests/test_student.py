@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from course_utils.data import shared
-from course_utils.tools import files, student
+from course_utils.tools import delivery, files, student
 
 CHAPTER = "01_ista.ipynb"
 
@@ -58,7 +58,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / student.MANIFEST
+        if path.is_file() and path != folder / delivery.MANIFEST
     }
 
 
@@ -178,7 +178,7 @@ def test_a_file_of_the_student_with_the_name_of_the_update_is_not_overwritten(co
     student.deliver(course, mine)
     (mine / CHAPTER).write_bytes(EDITED)
     (course / CHAPTER).write_bytes(V2)
-    taken = mine / f"01_ista (update {student._sha(V2)[:8]}).ipynb"
+    taken = mine / f"01_ista (update {delivery.sha(V2)[:8]}).ipynb"
     taken.write_bytes(b"mine too")
     student.deliver(course, mine)
     assert {b"mine too", EDITED, V2} <= set(contents(mine).values())
@@ -259,10 +259,10 @@ def test_a_course_file_that_is_no_notebook_never_counts_as_only_run(course, mine
 )
 def test_corrupt_manifest_is_said_and_everything_is_taken_for_the_students(course, mine, corrupt):
     student.deliver(course, mine)
-    (mine / student.MANIFEST).write_bytes(corrupt)
+    (mine / delivery.MANIFEST).write_bytes(corrupt)
     (course / CHAPTER).write_bytes(V2)  # so the untouched V1 is not recognised any more
     lines = student.deliver(course, mine)
-    assert student.MANIFEST in lines[0]
+    assert delivery.MANIFEST in lines[0]
     assert "your own work" in lines[0]
     assert (mine / CHAPTER).read_bytes() == V1
     assert {V2, corrupt} <= set(contents(mine).values())
@@ -437,7 +437,7 @@ class Walk:
                 place.rename(target)
 
     def spoil_the_manifest(self) -> None:
-        (self.mine / student.MANIFEST).write_bytes(self.new().encode())
+        (self.mine / delivery.MANIFEST).write_bytes(self.new().encode())
 
     def course_moves(self) -> None:
         self.publish(self.names[self.random.integers(len(self.names))])
@@ -467,9 +467,9 @@ def test_on_random_walks_every_byte_of_the_student_is_still_somewhere(tmp_path, 
         if finished:
             assert student.deliver(walk.course, walk.mine) == []
             latest = {path.read_bytes() for path in walk.course.iterdir()}
-            seen = json.loads((walk.mine / student.MANIFEST).read_bytes())["files"].values()
+            seen = json.loads((walk.mine / delivery.MANIFEST).read_bytes())["files"].values()
             got = {entry["whole"] for entry in seen} | {entry["offered"] for entry in seen}
-            assert {student._sha(content) for content in latest} <= got
+            assert {delivery.sha(content) for content in latest} <= got
 
 
 def test_the_command_copies_the_real_course_and_says_how_to_start(mine):

@@ -22,6 +22,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.grading.cells import mark
+from course_utils.tools.delivery import deliver
 from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending, write
 from course_utils.tools.outputs import form_of
 
@@ -129,6 +130,9 @@ def check(source: NotebookNode, name: str) -> None:
 def renew(course: Path) -> list[str]:
     """Make or renew a course folder; return a line for each homework that changed.
 
+    What a lecturer changed in source/ stays, and is what is released; the course's new version is
+    put into updates/.
+
     Raises FileNotFoundError without sources, RuntimeError with nbgrader's words if it fails.
     """
     homework = sources()
@@ -137,18 +141,21 @@ def renew(course: Path) -> list[str]:
     course.mkdir(parents=True, exist_ok=True)
     if not (course / "nbgrader_config.py").exists():
         write(course / "nbgrader_config.py", SETTINGS)
-    api, lines = NbGraderAPI(config=settings(course)), []
-    notebooks = {name: nbformat.read(path, as_version=4) for name, path in homework.items()}
+    contents = {
+        f"source/{name}/{path.name}": (
+            nbformat.writes(with_expected_figures(notebooks[name])) + "\n"
+        ).encode()
+        for name, path in homework.items()
+    }
+    done = deliver(contents, course, aside=course / "updates")
+    lines = [line for line in done.values() if line.startswith("yours kept")]
+    api = NbGraderAPI(config=settings(course))
     for name, path in homework.items():
-        check(notebooks[name], path.name)
-    for name, path in homework.items():
-        text = nbformat.writes(with_expected_figures(notebooks[name])) + "\n"
         place = course / "source" / name / path.name
         released = course / "release" / name / path.name
-        if released.is_file() and place.is_file() and place.read_text("utf-8") == text:
+        if released.is_file() and released.stat().st_mtime >= place.stat().st_mtime:
             continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write(place, text)
+        check(nbformat.read(place, as_version=4), path.name)
         with quiet():
             result = api.generate_assignment(name, force=True)
         if not result["success"]:

@@ -12,124 +12,15 @@ FOLDER/.course.json remembers what was delivered.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 from course_utils.data import shared
-from course_utils.tools.files import ROOT, write
-
-MANIFEST = ".course.json"
-
-
-class Delivered(NamedTuple):
-    """What the student got of one notebook, as sha256 in hex: a line of the manifest."""
-
-    whole: str | None = None  # the bytes of the file
-    cells: str | None = None  # the sources of its cells, without outputs
-    offered: str | None = None  # the bytes of a newer version, put beside the student's work
-
-
-def _sha(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sources(content: bytes) -> str | None:
-    """Sha256 of what was written in the cells; None if ``content`` is not a notebook."""
-    try:
-        cells = [
-            [cell["cell_type"], "".join(cell["source"]), cell.get("attachments")]
-            for cell in json.loads(content)["cells"]
-        ]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return _sha(json.dumps(cells, sort_keys=True).encode())
-
-
-def _free(path: Path) -> Path:
-    """``path``, or the first of "NAME 2", "NAME 3", … that is not taken."""
-    number, free = 1, path
-    while os.path.lexists(free):
-        number += 1
-        free = path.with_name(f"{path.stem} {number}{path.suffix}")
-    return free
-
-
-def _set_aside(path: Path, digest: str) -> str:
-    """Move ``path`` into the folder "replaced" beside it and return its new place."""
-    folder = path.parent / "replaced"
-    folder.mkdir(exist_ok=True)
-    place = _free(folder / f"{path.stem}.{digest[:8]}{path.suffix}")
-    os.replace(path, place)
-    return f"replaced/{place.name}"
-
-
-def _put_beside(path: Path, content: bytes) -> str:
-    """Put the course's new version beside the student's ``path`` and return its name."""
-    place = path.with_name(f"{path.stem} (update {_sha(content)[:8]}){path.suffix}")
-    if not (place.is_file() and place.read_bytes() == content):
-        place = _free(place)
-        write(place, content)
-    return place.name
-
-
-def _bring(path: Path, course: bytes, old: Delivered) -> tuple[Delivered, str]:
-    """Bring one notebook up to date.
-
-    Args:
-        path: its place in the student's folder.
-        course: what the course holds now.
-        old: what the student got before.
-
-    Returns:
-        What the student has got now, and a line that says what was done ("" if nothing).
-    """
-    new = Delivered(_sha(course), _sources(course))
-    if not os.path.lexists(path):
-        write(path, course)
-        return new, f"came back: {path.name}" if old.whole else f"copied: {path.name}"
-    mine = path.read_bytes()
-    if _sha(mine) == new.whole:
-        return new, ""
-    if _sha(mine) == old.whole:
-        write(path, course)
-        return new, f"updated: {path.name}"
-    if new.whole == old.whole:  # the course has nothing new
-        return old, ""
-    if old.cells is not None and _sources(mine) == old.cells:
-        place = _set_aside(path, _sha(mine))
-        write(path, course)
-        return new, f"updated: {path.name} (the one you ran is now {place})"
-    if new.whole == old.offered:
-        return old, ""
-    beside = _put_beside(path, course)
-    return old._replace(offered=new.whole), f'yours kept: {path.name} (new version: "{beside}")'
-
-
-def _remembered(manifest: Path) -> tuple[dict[str, Delivered], str]:
-    """What was delivered before, by file name; and a line if the manifest cannot be read.
-
-    An unreadable manifest is set aside and counts as none: then whatever stands in the folder is
-    taken for the student's own work.
-    """
-    if not os.path.lexists(manifest):
-        return {}, ""
-    content = manifest.read_bytes()
-    try:
-        files = json.loads(content)["files"]
-        return {name: Delivered(**entry) for name, entry in files.items()}, ""
-    except (ValueError, LookupError, TypeError, AttributeError):
-        place = _set_aside(manifest, _sha(content))
-    return {}, (
-        f"{manifest.name} could not be read (it is now {place}): "
-        "every notebook in the folder is taken for your own work and left as it is"
-    )
-
+from course_utils.tools import delivery
+from course_utils.tools.files import ROOT
 
 def _check_folder(folder: Path, source: Path) -> None:
     """Raise ValueError if ``folder`` cannot be a student's folder."""
@@ -160,17 +51,8 @@ def deliver(source: Path, folder: Path) -> list[str]:
         raise ValueError(f"There is no notebook of the course in {source}; install it again.")
     _check_folder(folder, source)
     folder.mkdir(parents=True, exist_ok=True)
-    files, complaint = _remembered(folder / MANIFEST)
-    delivered, lines = dict(files), [complaint]
-    for notebook in notebooks:
-        name = notebook.name
-        old = files.get(name, Delivered())
-        delivered[name], line = _bring(folder / name, notebook.read_bytes(), old)
-        lines.append(line)
-    if delivered != files:
-        entries = {name: entry._asdict() for name, entry in delivered.items()}
-        write(folder / MANIFEST, (json.dumps({"files": entries}, indent=1) + "\n").encode())
-    return [line for line in lines if line]
+    contents = {notebook.name: notebook.read_bytes() for notebook in notebooks}
+    return [*delivery.deliver(contents, folder).values()]
 
 
 def _start_command(folder: str) -> str:
