@@ -32,7 +32,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 # towards blue-green keeps eight orientations apart for colour-blind readers, too.
 ROUND = ("#ce7924", "#c49004", "#b1a728", "#93bc55", "#6acc82", "#31d3ad", "#00d2d2", "#00c8ed")
 ROUND += ("#48b7fb", "#73a1fa", "#928bec", "#a878d3", "#b968b2", "#c55f8f", "#cd5e6b", "#d06848")
-ROUND = LinearSegmentedColormap.from_list("orientation", [*ROUND, ROUND[0]])
+ROUND = LinearSegmentedColormap.from_list("orientation", [*ROUND, ROUND[0]], N=1024)
 VALLEY = LinearSegmentedColormap.from_list("valley", ["#6baed6", "#deebf7", "#ffffff"])
 GREY, FULL = 0.7, 0.6  # where there is no orientation; the selectivity from which colours are full
 # While JupyterLab's kernel is busy, a picture may be that of an earlier position: it is pale.
