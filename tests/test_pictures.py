@@ -42,9 +42,6 @@ def test_the_film_does_not_flash():
     L = np.stack([luminance(frame) for frame in pictures.frames().values()])
     changed = np.abs(np.diff(L, axis=0)) >= 0.1
     assert changed.mean((1, 2)).max() < 0.05
-    with Image.open(pictures.IMAGES / pictures.FILM) as film:
-        lasts = sum(frame.info["duration"] for frame in ImageSequence.Iterator(film))
-    assert lasts > 3000  # milliseconds
 
 
 def test_colours_go_round_once_in_pi_are_told_apart_and_fade_to_grey():
