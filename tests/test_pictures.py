@@ -212,3 +212,13 @@ def test_a_new_picture_takes_the_place_of_the_old_one():
         pictures.open_with(notebook, b"picture", alt)
         said = f"# A title\n\n![{alt}](attachment:opening.webp)\n\nWords.\n\nMore."
         assert notebook.cells[0].source == said
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_number_beside_a_picture_is_the_picture_s(page):
+    rows = re.findall(r'/(\w+\.webp)" width[^|]*\| ([^|]*) \|', page.read_text("utf-8"))
+    assert len(rows) == len(list(pictures.NOTEBOOKS.glob("[0-9]*.ipynb")))
+    for name, text in rows:
+        numbers = re.findall(r"\d+(?:\.\d+)?", re.search(r"\*(.+)\*", text)[1])
+        assert numbers
+        assert set(numbers) <= set(re.findall(r"\d+(?:\.\d+)?", ALTS[name]))
