@@ -214,9 +214,9 @@ def test_a_new_picture_takes_the_place_of_the_old_one():
         assert notebook.cells[0].source == said
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_number_beside_a_picture_is_the_picture_s(page):
-    rows = re.findall(r'/(\w+\.webp)" width[^|]*\| ([^|]*) \|', page.read_text("utf-8"))
+def test_the_number_beside_a_picture_is_the_picture_s():
+    page = PAGES[1]  # README has one screen, and no room for them
+    rows = re.findall(r'\| \[<img src="\S+/(\w+\.webp)"[^|]*\| ([^|]*) \|', page.read_text("utf-8"))
     assert len(rows) == len(list(pictures.NOTEBOOKS.glob("[0-9]*.ipynb")))
     for name, text in rows:
         numbers = re.findall(r"\d+(?:\.\d+)?", re.search(r"\*(.+)\*", text)[1])
