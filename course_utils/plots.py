@@ -32,7 +32,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 # towards blue-green keeps eight orientations apart for colour-blind readers, too.
 ROUND = ("#ce7924", "#c49004", "#b1a728", "#93bc55", "#6acc82", "#31d3ad", "#00d2d2", "#00c8ed")
 ROUND += ("#48b7fb", "#73a1fa", "#928bec", "#a878d3", "#b968b2", "#c55f8f", "#cd5e6b", "#d06848")
-ROUND = LinearSegmentedColormap.from_list("orientation", [*ROUND, ROUND[0]])
+ROUND = LinearSegmentedColormap.from_list("orientation", [*ROUND, ROUND[0]], N=1024)
 VALLEY = LinearSegmentedColormap.from_list("valley", ["#6baed6", "#deebf7", "#ffffff"])
 GREY, FULL = 0.7, 0.6  # where there is no orientation; the selectivity from which colours are full
 # While JupyterLab's kernel is busy, a picture may be that of an earlier position: it is pale.
@@ -42,8 +42,12 @@ PALE = (
 )
 # For screen readers: the handles have no names of their own, their labels stand before them.
 NAMED = (
-    "this.closest('.course-sliders').querySelectorAll('[role=slider]').forEach(handle =>"
-    " handle.ariaLabel = handle.closest('.widget-inline-hbox').firstChild.textContent)"
+    "let tries = 0; const name = () => {"
+    " const box = this.closest('.course-sliders');"
+    " const handles = box ? box.querySelectorAll('[role=slider]') : [];"
+    " handles.forEach(handle => handle.ariaLabel ="
+    " handle.closest('.widget-inline-hbox').firstChild.textContent);"
+    " if (!handles.length ? tries++ < 50 : false) setTimeout(name, 100); }; name()"
 )
 STYLE = {
     "axes.grid": True,
@@ -132,9 +136,7 @@ def sliders(
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         pixels.save(png := BytesIO(), "png", compress_level=1)
         source = f'src="data:image/png;base64,{b64encode(png.getvalue()).decode()}"'
-        image = (
-            f'<img alt="{alt}" {source} style="max-width: 100%" loading="lazy" onload="{NAMED}">'
-        )
+        image = f'<img alt="{alt}" {source} style="max-width: 100%" onload="{NAMED}">'
         shown.value = f"{PALE}{image}<p>{alt}</p>"
 
     def moved(_: dict) -> None:
@@ -213,8 +215,8 @@ def filters(
 
 
 def orientation_colours(theta: Tensor, selectivity: Tensor | float = 1.0) -> np.ndarray:
-    """Return the colours of orientations theta, in radians mod π, faded to grey where selectivity,
-    of the same shape, is low: (..., 3), from 0 to 1."""
+    """Return the colours of orientations theta (...), in radians mod π, faded to grey where
+    selectivity (...) is low: (..., 3), from 0 to 1."""
     colour = np.asarray(ROUND(np.mod(theta.numpy(force=True) / np.pi, 1)))[..., :3]
     strength = np.clip(np.asarray(selectivity, dtype=float) / FULL, 0, 1)[..., None]
     return strength * colour + (1 - strength) * GREY

@@ -115,11 +115,12 @@ def test_whoever_asks_for_what_is_slow_gets_it(ours, pytestconfig, asked, left):
     assert [item.name for item in items] == left
 
 
-def test_each_worker_computes_on_one_thread_unless_told_otherwise(ours, monkeypatch):
+def test_each_worker_computes_on_one_thread_whatever_one_process_shall(ours, monkeypatch):
+    """course.py sets half the cores, for one process; there are as many workers as cores."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     ours.pytest_xdist_setupnodes()
-    assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("3", "1")
+    assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("1", "1")
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def still() -> NotebookNode:
     """Return the cell that stands in a slider's place."""
     return new_markdown_cell(
         ":::{note}\nIn JupyterLab there is a slider here. This page does not compute; the figure"
-        " beside this note shows one position of it.\n:::"
+        " above this note was drawn by the same function.\n:::"
     )
 
 

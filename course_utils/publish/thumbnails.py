@@ -217,7 +217,7 @@ def bits() -> Drawn:
                 said[name, way] = f"{min(over):.2f} to {max(over):.2f}"
             ax.axhline(1, color=FAINT, ls="--", lw=2)
             ax.set(title=title, yscale="log")
-        axes[0].text(0.06, 0.05, "noise", color=SKY, transform=axes[0].transAxes)
+        axes[0].text(0.36, 0.33, "noise", color=SKY, transform=axes[0].transAxes)
         axes[0].text(0.06, 0.82, "sparse", color=ORANGE, transform=axes[0].transAxes)
         return (
             "Bits of a code over those of a Gaussian code as exact: of digits with noise"

@@ -250,11 +250,11 @@ def test_a_slider_moves_its_figure_at_once(chromium, lab, name, record_property)
     for number in range(ROUNDS):
         page, faults = opened(chromium, lab.format(name))
         page.wait_for_timeout(SETTLING)
+        opening = page.locator(".jp-RenderedMarkdown img").first  # attached to the first cell
+        assert opening.evaluate("image => image.naturalWidth") > 0
         delays, idle = moved(page)
         pale_while_busy(page)
         assert number or not idle, "later rounds begin where the last one left the sliders"
-        attached = page.locator(".jp-RenderedMarkdown img").first
-        assert attached.evaluate("image => image.naturalWidth") > 0
         assert not ours(faults)
         page.context.close()
         typical, late = quantiles(delays, n=2)[0], quantiles(delays, n=20)[-1]

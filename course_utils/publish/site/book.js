@@ -26,3 +26,22 @@ addEventListener("DOMContentLoaded", () => {
     img.after(button);
   }
 });
+
+// A formula that is wider than the page gets smaller letters, down to 0.62; the rest scrolls, and
+// says so.
+const fitFormulas = () => {
+  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
+    const box = formula.parentElement;
+    formula.style.fontSize = "";
+    box.classList.remove("wide");
+    const wanted = formula.querySelector("svg").getBoundingClientRect().width;
+    const room = box.clientWidth;
+    if (!room || wanted <= room) continue;
+    formula.style.fontSize = `${100 * Math.max(0.62, (0.98 * room) / wanted)}%`;
+    box.classList.toggle("wide", 0.62 * wanted > room);
+  }
+};
+addEventListener("load", () => {
+  window.MathJax?.startup?.promise?.then(fitFormulas);
+  addEventListener("resize", fitFormulas);
+});
