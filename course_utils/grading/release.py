@@ -141,12 +141,12 @@ def renew(course: Path) -> list[str]:
     course.mkdir(parents=True, exist_ok=True)
     if not (course / "nbgrader_config.py").exists():
         write(course / "nbgrader_config.py", SETTINGS)
-    contents = {
-        f"source/{name}/{path.name}": (
-            nbformat.writes(with_expected_figures(notebooks[name])) + "\n"
-        ).encode()
-        for name, path in homework.items()
-    }
+    contents = {}
+    for name, path in homework.items():
+        notebook = nbformat.read(path, as_version=4)
+        check(notebook, path.name)
+        text = nbformat.writes(with_expected_figures(notebook)) + "\n"
+        contents[f"source/{name}/{path.name}"] = text.encode()
     done = deliver(contents, course, aside=course / "updates")
     lines = [line for line in done.values() if line.startswith("yours kept")]
     api = NbGraderAPI(config=settings(course))

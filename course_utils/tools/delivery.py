@@ -129,9 +129,7 @@ def remembered(manifest: Path) -> tuple[dict[str, Delivered], str]:
     )
 
 
-def deliver(
-    contents: dict[str, bytes], folder: Path, aside: Path | None = None
-) -> dict[str, str]:
+def deliver(contents: dict[str, bytes], folder: Path, aside: Path | None = None) -> dict[str, str]:
     """Bring files up to date in a folder that is there; return what was done, by name of the file.
 
     contents: by path in the folder, with slashes; aside: see `bring`. The key "" is a complaint

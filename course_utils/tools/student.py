@@ -22,6 +22,7 @@ from course_utils.data import shared
 from course_utils.tools import delivery
 from course_utils.tools.files import ROOT
 
+
 def _check_folder(folder: Path, source: Path) -> None:
     """Raise ValueError if ``folder`` cannot be a student's folder."""
     if folder.exists() and not folder.is_dir():
