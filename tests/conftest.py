@@ -36,6 +36,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def two_workers(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
     """The address of a Dask scheduler on this machine and its two workers; the log is in log."""
+    from distributed import Client
+
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
@@ -48,6 +50,8 @@ def two_workers(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
             subprocess.Popen(c, cwd=tmp_path, stdout=log, stderr=log, env=beside) for c in commands
         ]
     try:
+        with Client(f"tcp://127.0.0.1:{port}", timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
         yield f"tcp://127.0.0.1:{port}", started[1:]
     finally:
         for process in started:

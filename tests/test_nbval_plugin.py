@@ -13,8 +13,8 @@ from making import notebook_of
 from nbformat.v4 import new_code_cell, new_output
 
 from course_utils.tools import execute, matrix
-from course_utils.tools.execute import VIEW
 from course_utils.tools.nbval_plugin import Tolerant
+from course_utils.tools.outputs import VIEW
 
 SECONDS = 15
 

@@ -176,6 +176,17 @@ def _kill_once(worker, stored):
     worker.kill()
 
 
+@pytest.mark.slow
+def test_a_cluster_that_no_worker_joins_gets_one_sentence(two_workers, monkeypatch):
+    address, workers = two_workers
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+    monkeypatch.setattr("course_utils.tools.cluster.PATIENCE", 3)
+    with pytest.raises(OSError, match="has no workers: start `dask worker` first"):
+        list(reproduce.run_on_cluster(address, iter([])))
+
+
 def test_a_cluster_that_does_not_answer_gets_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("course_utils.reproduce.__main__.shared", lambda _: tmp_path)
     monkeypatch.setattr("course_utils.reproduce.__main__.commit", lambda: "abcdef0")

@@ -99,15 +99,15 @@ def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
     name = "seen.svg" if form == "image/svg+xml" else "seen.png"
     text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:{name})"
     below = new_markdown_cell(text, id=f"{cell.id}-expected")
-    below.attachments = {name: {form: as_base64(output.data[form])}}
+    below.attachments = {name: {form: attached(output.data[form], form)}}
     plain = {"grade": False, "locked": True, "solution": False, "task": False}
     below.metadata.nbgrader = {**plain, "grade_id": below.id, "schema_version": 3}
     return below
 
 
-def as_base64(drawn: str) -> str:
+def attached(drawn: str, form: str) -> str:
     """Return the data of a figure as an attachment holds it: SVG, too, as base64."""
-    return b64encode(drawn.encode()).decode() if "<svg" in drawn else drawn
+    return b64encode(drawn.encode()).decode() if form == "image/svg+xml" else drawn
 
 
 def check(source: NotebookNode, name: str) -> None:

@@ -27,11 +27,11 @@ from sphinx.cmd.build import main as sphinx_build
 
 from course_utils.publish import assets, pictures
 from course_utils.publish.slides import DIRECTIVE
-from course_utils.tools.execute import VIEW, code_cells
+from course_utils.tools.execute import code_cells
 from course_utils.tools.files import BUILD, NOTEBOOKS, RESULTS, ROOT, chapters, ending
 from course_utils.tools.folding import KINDS, kind
 from course_utils.tools.nbval_plugin import IGNORE
-from course_utils.tools.outputs import alt_of
+from course_utils.tools.outputs import VIEW, alt_of
 
 PAGES = NOTEBOOKS / "book"
 PACK = "lecturers"  # a folder in it
@@ -163,12 +163,11 @@ def illustrated(cell: NotebookNode) -> list[NotebookNode]:
 
 def captioned(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Move each caption into the figure above it, and let "Figure 5.3" in the text lead there."""
-    kept, figure, names = [], None, set()
+    kept, figure, names = [], None, {}
     for cell in cells:
         found = CAPTION.match(cell.source) if cell.cell_type == "markdown" else None
         if found and figure:
-            names.add(found["number"])
-            name = f"figure-{found['number'].replace('.', '-')}"
+            names[found["number"]] = name = f"figure-{found['number'].replace('.', '-')}"
             figure["figure"] = {"caption": found[0].strip(), "name": name}
             cell.source, figure = cell.source[found.end() :], None
         if cell.source or cell.cell_type == "code":
@@ -176,8 +175,7 @@ def captioned(cells: list[NotebookNode]) -> list[NotebookNode]:
         figure = cell.metadata.mystnb if "image" in cell.metadata.get("mystnb", {}) else figure
 
     def link(found: re.Match) -> str:
-        number = found[1]
-        return f"[{found[0]}](#figure-{number.replace('.', '-')})" if number in names else found[0]
+        return f"[{found[0]}](#{names[found[1]]})" if found[1] in names else found[0]
 
     for cell in kept:
         if cell.cell_type == "markdown":

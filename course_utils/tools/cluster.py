@@ -5,9 +5,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from distributed import Client, Future
 
 Task = tuple[Any, Callable[[], Any]]  # a name, and what is to be done
+
+PATIENCE = 20  # seconds until a scheduler answers and a worker has joined it
 
 
 def run_on_cluster(tasks: Iterator[Task], address: str, retries: int = 0) -> Iterator[tuple]:
@@ -29,10 +31,8 @@ def run_on_cluster(tasks: Iterator[Task], address: str, retries: int = 0) -> Ite
         from distributed import Client, as_completed
     except ModuleNotFoundError as missing:
         raise RuntimeError("a cluster needs Dask: `pip install distributed`") from missing
-    with Client(address, timeout=20) as client:
-        threads = sum(client.nthreads().values())
-        if not threads:
-            raise OSError(f"the scheduler at {address} has no workers: start `dask worker` first")
+    with Client(address, timeout=PATIENCE) as client:
+        threads = _wait_for_threads(client, address)
         names: dict[str, Any] = {}
         queue = as_completed()
 
@@ -46,6 +46,16 @@ def run_on_cluster(tasks: Iterator[Task], address: str, retries: int = 0) -> Ite
         for future in queue:
             yield names.pop(future.key), future
             give(1)
+
+
+def _wait_for_threads(client: "Client", address: str) -> int:
+    """Return the threads of the workers; those that are just being started get time to join."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError:
+        none = f"the scheduler at {address} has no workers: start `dask worker` first"
+        raise OSError(none) from None
+    return sum(client.nthreads().values())
 
 
 def outcome(future: "Future") -> Any:

@@ -33,10 +33,10 @@ from traitlets.config import Config
 
 from course_utils.tools.files import ELSEWHERE, NOTEBOOKS, notebook_named, write
 from course_utils.tools.folding import fold
+from course_utils.tools.outputs import VIEW
 
 HEADER = re.compile(r"(seconds to run: \*\*)(\d+)(\*\*)")
 WIDGETS = "application/vnd.jupyter.widget-state+json"
-VIEW = "application/vnd.jupyter.widget-view+json"
 MODEL = re.compile(r"[0-9a-f]{32}")
 ALL = re.compile(r"^__all__ = (\[.*?\])", re.MULTILINE | re.DOTALL)
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import ast
 
 from nbformat import NotebookNode
 
-from course_utils.tools.outputs import FORMS
+from course_utils.tools.outputs import FORMS, VIEW
 
 # What is folded, and what the book writes over it.
 KINDS = {
@@ -21,7 +21,6 @@ KINDS = {
     "table": "The code of this table",
     "claims": "The code that proves this",
 }
-WIDGET = "application/vnd.jupyter.widget-view+json"
 TO_READ = ("exercise", "error")
 IMPORTING = ast.Import | ast.ImportFrom | ast.Assign  # names of types stand beside imports
 
@@ -59,7 +58,7 @@ def has(tree: ast.Module, kinds: type) -> bool:
 def by_output(cell: NotebookNode, tree: ast.Module) -> str | None:
     """Return which kind of output speaks for a cell's code; None if there is none."""
     shown = {form for output in cell.outputs for form in output.get("data", {})}
-    if shown & {*FORMS, WIDGET}:
+    if shown & {*FORMS, VIEW}:
         return "figure"
     if "text/markdown" in shown:
         return "table"

@@ -1,8 +1,9 @@
-"""Figures among the outputs of a cell: what they are, and the sentence that says what they show."""
+"""Figures and widgets among the outputs of a cell; the sentence that says what a figure shows."""
 
 from nbformat import NotebookNode
 
 FORMS = ("image/svg+xml", "image/png")  # what `plots.show` makes: lines, and pictures
+VIEW = "application/vnd.jupyter.widget-view+json"  # a widget
 
 
 def form_of(output: NotebookNode) -> str | None:
