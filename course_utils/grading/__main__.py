@@ -12,22 +12,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.grading import gradebook, pages, processes, sandbox
-from course_utils.grading.collect import Class, Submission, content_of, submissions
+from course_utils.grading import exports, gradebook, pages, processes, roster, sandbox
+from course_utils.grading.collect import Class, Submission, content_of, is_absent, submissions
 from course_utils.grading.downloads import opened
-from course_utils.grading.gradebook import Book, Record, autograded, recorded
+from course_utils.grading.gradebook import Book, Record, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
+from course_utils.grading.publish import over_the_term, publish
 from course_utils.grading.release import DEFAULT, checks_of_the_course, master, masters, renew
+from course_utils.grading.roster import Person
 from course_utils.training import progress
 
 NO_SANDBOX = (
     "Without --scheduler you may grade without a sandbox, if you trust every student's"
     " code with your files and your network: add --without-sandbox."
+)
+NO_ROSTER = (
+    "No roster: who handed in nothing is not listed. Put the class into {} ({}), or what Canvas or"
+    " Moodle exports in its place."
 )
 
 
@@ -35,10 +40,14 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     bounds = Limits()
     parser = argparse.ArgumentParser(prog="course.py grade", description=__doc__)
-    parser.add_argument("homework", help="hw1 to hw6")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("homework", nargs="?", help="hw1 to hw6")
+    which.add_argument("--all", action="store_true", help="every homework that was handed in")
     parser.add_argument("submissions", type=Path, help="what was handed in: a folder, or its ZIP")
     parser.add_argument("--course", type=Path, default=DEFAULT, metavar="FOLDER")
     parser.add_argument("--due", type=datetime.fromisoformat, help="2026-12-01T23:59, local time")
+    parser.add_argument("--roster", type=Path, metavar="CSV", help="in place of roster.csv")
+    parser.add_argument("--worksheet", type=Path, metavar="CSV", help="Moodle's, to be filled in")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="at a time, here")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="grade on this Dask cluster")
     parser.add_argument("--cell-seconds", type=float, default=bounds.cell)
@@ -64,11 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not (wanted.without_sandbox or wanted.scheduler):
             sandbox.check()
-        if not (wanted.course / "source" / wanted.homework).is_dir():
+        if not (wanted.course / "source" / (wanted.homework or "")).is_dir():
             renew(wanted.course)
-        with alone(wanted.course), opened(wanted.submissions) as folder:
-            known = masters(wanted.course, wanted.homework)
-            return grade(wanted, submissions(folder, wanted.homework, known))
+        with alone(wanted.course):
+            return grade_each(wanted)
     except sandbox.UnavailableError as missing:
         print(f"{missing}\n{NO_SANDBOX}", file=sys.stderr)
     except BlockingIOError:
@@ -80,13 +88,63 @@ def main(arguments: list[str] | None = None) -> int:
     return 2
 
 
-def grade(wanted: argparse.Namespace, handed_in: Class) -> int:
+def grade_each(wanted: argparse.Namespace) -> int:
+    """Grade one homework, or all that were handed in, then write the table over the term."""
+    people = roster.of_course(wanted.course, wanted.roster)
+    if not people:
+        columns = ",".join(roster.COLUMNS)
+        print(NO_ROSTER.format(wanted.course / roster.NAME, columns))
+    left = 0
+    for homework, place in places(wanted).items():
+        if wanted.all:
+            print(f"\n{homework}")
+        with opened(place) as folder:
+            left |= grade(wanted, homework, folder, people)
+    pages.store(wanted.course / "results" / "term.csv", over_the_term(wanted.course, people))
+    return left
+
+
+def places(wanted: argparse.Namespace) -> dict[str, Path]:
+    """Return where each homework lies that is to be graded. ValueError if there is none."""
+    if not wanted.all:
+        return {wanted.homework: wanted.submissions}
+    if wanted.due or wanted.worksheet:
+        raise ValueError("--due and --worksheet are of one homework: grade it by its name.")
+    found = {}
+    for name in sorted(path.name for path in (wanted.course / "source").iterdir()):
+        inside = [wanted.submissions / name, wanted.submissions / f"{name}.zip"]
+        if there := [place for place in inside if place.exists()]:
+            found[name] = there[0]
+    if not found:
+        raise ValueError(
+            f"{wanted.submissions} holds no homework: put what was handed in into folders or ZIP"
+            " files there that are named hw1, hw2, …"
+        )
+    return found
+
+
+def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[Person]) -> int:
     """Grade what has not been graded, then write grades, feedback and report."""
-    notebook = master(wanted.course, wanted.homework)
+    sheet = exports.worksheet(wanted.worksheet) if wanted.worksheet else None
+    people = exports.numbered(people, sheet) if sheet else people
+    handed_in = submissions(folder, homework, masters(wanted.course, homework), people)
+    notebook = master(wanted.course, homework)
+    book = Book(wanted.course, homework, notebook.metadata["name"], wanted.due)
+    book.enrol(people)
+    lost = judged(wanted, book, notebook, handed_in)
+    publish(book, handed_in, people, wanted.roster or wanted.course / roster.NAME, sheet)
+    book.close()
+    return int(bool(lost))
+
+
+def judged(
+    wanted: argparse.Namespace, book: Book, notebook: NotebookNode, handed_in: Class
+) -> list[str]:
+    """Judge what is new or has changed, and store it; return whose work could not be judged."""
     text = nbformat.writes(notebook)
-    found = {s.student: s for s in handed_in.submissions}
+    found = {s.student: s for s in handed_in.submissions if not is_absent(s)}
     limits = Limits(wanted.cell_seconds, wanted.total_seconds, wanted.memory)
-    book = Book(wanted.course, wanted.homework, notebook.metadata["name"], wanted.due)
+    checks = checks_of_the_course()
 
     def job(submission: Submission) -> Job:
         content = content_of(submission.path) if submission.path else None
@@ -97,10 +155,9 @@ def grade(wanted: argparse.Namespace, handed_in: Class) -> int:
         rest = (text, checks, limits, submission.time, submission.notes)
         return gradebook.key(job(submission).content, *rest)
 
-    checks = checks_of_the_course()
     todo, keys = {}, {student: key(submission) for student, submission in found.items()}
     for student, submission in found.items():
-        old = recorded(wanted.course, wanted.homework, student)
+        old = recorded(wanted.course, book.homework, student)
         if old is None or old.key != keys[student]:
             todo[student] = lambda submission=submission: job(submission)
     print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
@@ -112,7 +169,6 @@ def grade(wanted: argparse.Namespace, handed_in: Class) -> int:
         outcomes = processes.run_locally(todo, wanted.workers)
     lost = []
     for student, outcome in progress(outcomes, len(todo)):
-        submission = found[student]
         if isinstance(outcome, sandbox.UnavailableError):
             raise outcome
         if not isinstance(outcome, Verdict):
@@ -121,36 +177,17 @@ def grade(wanted: argparse.Namespace, handed_in: Class) -> int:
         record = Record(
             student,
             "" if student in lost else keys[student],
-            [*submission.notes, *outcome.notes],
+            [*found[student].notes, *outcome.notes],
             round(outcome.seconds, 2),
         )
-        book.enter(submission, nbformat.reads(outcome.notebook, as_version=4), record)
-    publish(wanted, book, list(found))
-    book.close()
-    return int(bool(lost))
+        book.enter(found[student], nbformat.reads(outcome.notebook, as_version=4), record)
+    return lost
 
 
 def nothing(text: str, reason: str) -> Verdict:
     """Return the verdict on a submission that cannot be judged."""
     empty = judge(Job(text, None, Limits(), True))
     return empty._replace(notes=[reason])
-
-
-def publish(wanted: argparse.Namespace, book: Book, students: list[str]) -> None:
-    """Write feedback pages, the report and the table of grades."""
-    records = {s: recorded(wanted.course, wanted.homework, s) for s in students}
-    grades = [book.grade(student) for student in students]
-    places = {s: autograded(wanted.course, wanted.homework, s, book.name) for s in students}
-    templates = pages.templates()
-    for g in grades:
-        sheet: NotebookNode = nbformat.read(places[g.student], as_version=4)
-        place = wanted.course / "feedback" / g.student / wanted.homework / f"{book.name}.html"
-        pages.store(place, pages.feedback(templates, sheet, g, records[g.student].notes))
-    results = wanted.course / "results" / wanted.homework
-    pages.store(results / "grades.csv", pages.table(grades, records))
-    pages.store(results / "report.html", pages.report(templates, places, grades, records))
-    print(f"{len(grades)} students, median {median(g.total for g in grades):g} points.")
-    print(f"Grades and report: {results}. Feedback: {wanted.course / 'feedback'}.")
 
 
 if __name__ == "__main__":

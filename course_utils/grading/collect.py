@@ -19,8 +19,10 @@ from nbformat import NotebookNode
 from course_utils.grading.answers import ASSIGNED, DEFINED, asked
 from course_utils.grading.cells import Cell, UnreadableError, cells_of, mark, parsed
 from course_utils.grading.downloads import LARGEST, Owner, is_junk, owner, time_of
+from course_utils.grading.roster import Person, Roster, roster
 
 ARCHIVES = {".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
+NOTHING = "Nothing was handed in."
 CHARACTERISTIC = 20  # characters of a given cell by which a homework is known
 
 
@@ -31,10 +33,18 @@ class Submission(NamedTuple):
     path: Path | None  # None if nothing that was handed in can count
     time: datetime | None  # when it was handed in
     notes: tuple[str, ...] = ()
+    name: str = ""  # of the person, by which the system that handed it out knows them
+    number: str = ""  # see downloads.Owner
+    system: str = ""
+
+
+def is_absent(submission: Submission) -> bool:
+    """Tell if this stands for somebody who handed in nothing."""
+    return submission.notes == (NOTHING,)
 
 
 class Class(NamedTuple):
-    """What was found in a folder: one submission a student, and what is nobody's."""
+    """What was handed in: one submission a person, and the names of what is nobody's."""
 
     submissions: list[Submission]
     ignored: list[str]
@@ -49,11 +59,14 @@ class File(NamedTuple):
     refusal: str  # why it cannot count, or nothing
 
 
-def submissions(folder: Path, homework: str, masters: dict[str, NotebookNode]) -> Class:
+def submissions(
+    folder: Path, homework: str, masters: dict[str, NotebookNode], people: list[Person] = ()
+) -> Class:
     """Return the submissions to one homework, one for each student, in order of their names.
 
     masters holds the released notebooks of all homeworks of the course, by name: a file counts if
-    it holds cells of this one. Raises ValueError if folder is not a folder or nothing is in it.
+    it holds cells of this one. people are those on the roster: who of them handed in nothing has a
+    submission without a file. Raises ValueError if folder is not a folder or nothing is in it.
     """
     if not folder.is_dir():
         raise ValueError(
@@ -65,15 +78,44 @@ def submissions(folder: Path, homework: str, masters: dict[str, NotebookNode]) -
         ignored.append(f"the folder {within.name}, whose entries were taken for students")
         entries, more = parted(within)
         ignored += more
-    by_student: dict[str, list[tuple[Path, Owner]]] = {}
-    for entry in entries:
-        told = owner(entry.name, entry.is_dir() and not entry.is_symlink())
-        if told.homework in ("", homework):
-            by_student.setdefault(told.student, []).append((entry, told))
-    if not by_student:
+    told = [(entry, owner(entry.name, is_folder(entry))) for entry in entries]
+    told = [(entry, by) for entry, by in told if by.homework in ("", homework)]
+    if not told:
         raise ValueError(f"{folder} is empty: nothing was handed in.")
-    found = [last(name, places, homework, masters) for name, places in by_student.items()]
-    return Class(found, ignored)
+    found = []
+    for student, (places, note) in by_person(told, roster(list(people))).items():
+        one = last(student, places, homework, masters)
+        found.append(one._replace(notes=(*note, *one.notes)))
+    there = {one.student for one in found}
+    found += [Submission(p.id, None, None, (NOTHING,)) for p in people if p.id not in there]
+    return Class(sorted(found, key=lambda one: one.student), ignored)
+
+
+def is_folder(entry: Path) -> bool:
+    """Tell if an entry is a folder, and no link to one."""
+    return entry.is_dir() and not entry.is_symlink()
+
+
+def by_person(
+    told: list[tuple[Path, Owner]], known: Roster
+) -> dict[str, tuple[list[tuple[Path, Owner]], tuple[str, ...]]]:
+    """Return the entries of each person, by the id that counts all term, and notes on who it is.
+
+    Two people of one name, whom Moodle tells apart by a number that is another each time, stay two.
+    """
+    numbers: dict[str, set[str]] = {}
+    for _, by in told:
+        numbers.setdefault(by.student, set()).update({by.number} - {""})
+    found: dict[str, tuple[list[tuple[Path, Owner]], tuple[str, ...]]] = {}
+    for entry, by in told:
+        person, note = known.named(by.name, by.number)
+        notes = (note,) if note and known.people else ()
+        student = person.id if person else by.student
+        if not person and len(numbers[by.student]) > 1:
+            student = f"{by.student}_{by.number}"
+            notes = (*notes, f"{len(numbers[by.student])} people here have the name {by.name}.")
+        found.setdefault(student, ([], notes))[0].append((entry, by))
+    return found
 
 
 def parted(folder: Path) -> tuple[list[Path], list[str]]:
@@ -129,14 +171,19 @@ def last(
         else:
             notes.append(why or f"{file.path.name} is a notebook of {of}, not of {homework}.")
     good.sort(key=lambda file: (file.time, file.attempt, file.path.as_posix()))
+    by = places[-1][1]
     if not good:
         time = max((file.time for file in files), default=None)
-        return Submission(student, None, time, tuple(notes or ["The folder is empty."]))
+        notes = notes or ["The folder is empty."]
+        return Submission(student, None, time, tuple(notes), by.name, by.number, by.system)
     if len(good) > 1:
         notes.append(
             f"{len(good)} notebooks were handed in; the last, {good[-1].path.name}, counts."
         )
-    return Submission(student, good[-1].path, good[-1].time, tuple(notes))
+    counts = good[-1]
+    return Submission(
+        student, counts.path, counts.time, tuple(notes), by.name, by.number, by.system
+    )
 
 
 def handed_in(place: Path, homework: str) -> Iterator[Path]:

@@ -19,18 +19,20 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-FORMS = (
-    re.compile(
+FORMS = {
+    "canvas": re.compile(
         r"(?P<student>[^_]+)(?P<late>_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+?)"
         r"(?:-(?P<attempt>\d+))?(?P<end>\.[A-Za-z.]+)"
     ),
-    re.compile(r"(?P<student>.+?)_(?P<changing>\d+)_assignsubmission_(?P<kind>file|onlinetext)_.*"),
-    re.compile(
+    "moodle": re.compile(
+        r"(?P<student>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>file|onlinetext)(?:_.*)?"
+    ),
+    "blackboard": re.compile(
         r".+?_(?P<student>[^_]+)_attempt_(?P<time>\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)"
         r"(?P<receipt>\.txt)?(?:_.+)?"
     ),
-    re.compile(r"(?P<student>[^+]+)\+(?P<homework>[^+]+)\+(?P<time>[^+]+)(?:\+.*)?"),
-)
+    "exchange": re.compile(r"(?P<student>[^+]+)\+(?P<homework>[^+]+)\+(?P<time>[^+]+)(?:\+.*)?"),
+}
 JUNK = {"__macosx", "thumbs.db", "desktop.ini", "index.html", "timestamp.txt"}
 MOST_FILES, MOST_BYTES, LARGEST = 20_000, 4_000_000_000, 64_000_000
 
@@ -38,7 +40,10 @@ MOST_FILES, MOST_BYTES, LARGEST = 20_000, 4_000_000_000, 64_000_000
 class Owner(NamedTuple):
     """What the name of an entry at the top of a download tells."""
 
-    student: str
+    student: str  # by which the same person is known in another download, as far as can be
+    name: str = ""
+    number: str = ""  # by which the system knows the person: Canvas always, Moodle this time
+    system: str = ""
     time: datetime | None = None
     late: bool = False
     attempt: int = 0
@@ -48,19 +53,23 @@ class Owner(NamedTuple):
 
 def owner(name: str, is_folder: bool) -> Owner:
     """Return whose entry it is, by its name."""
-    for form in FORMS:
+    for system, form in FORMS.items():
         if found := form.fullmatch(name):
             told = found.groupdict()
-            number = f"_{told['number']}" if told.get("number") else ""
+            student, number = told["student"].strip(), told.get("number") or ""
             return Owner(
-                told["student"].strip() + number,
+                f"{student}_{number}" if system == "canvas" else student,
+                student,
+                number,
+                system,
                 time_of(told.get("time") or ""),
                 bool(told.get("late")),
                 int(told.get("attempt") or 0),
                 told.get("homework") or "",
                 not told.get("receipt") and told.get("kind") != "onlinetext",
             )
-    return Owner(name if is_folder else stem(name))
+    student = name if is_folder else stem(name)
+    return Owner(student, student)
 
 
 def stem(name: str) -> str:

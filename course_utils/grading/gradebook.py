@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 
 from course_utils.grading.collect import Submission
 from course_utils.grading.release import quiet, settings
+from course_utils.grading.roster import Person
 from course_utils.tools.files import write
 
 
@@ -57,6 +58,17 @@ def recorded(course: Path, homework: str, student: str) -> Record | None:
         return None
 
 
+def records(course: Path, homework: str) -> list[Record]:
+    """Return what is remembered of all who handed in a homework, in order of their names."""
+    found = []
+    for place in (course / "records" / homework).glob("*.json"):
+        try:
+            found.append(Record(**json.loads(place.read_text("utf-8"))))
+        except (OSError, ValueError, TypeError):
+            continue
+    return sorted(found, key=lambda record: record.student)
+
+
 def autograded(course: Path, homework: str, student: str, name: str) -> Path:
     """Return the place of a graded notebook, as nbgrader has it."""
     return course / "autograded" / student / homework / f"{name}.ipynb"
@@ -77,6 +89,15 @@ class Book:
             if due is not None:
                 day = due.astimezone(UTC).replace(tzinfo=None)
                 self.gradebook.update_or_create_assignment(homework, duedate=day)
+
+    def enrol(self, people: list[Person]) -> None:
+        """Enter who is on the roster, so that nbgrader, too, lists who handed in nothing."""
+        with quiet():
+            for person in people:
+                first, _, last = person.name.rpartition(" ")
+                known = {"first_name": first, "last_name": last, "email": person.email}
+                known = {name: value or None for name, value in known.items()}
+                self.gradebook.update_or_create_student(person.id, **known)
 
     def close(self) -> None:
         """Close the database."""

@@ -3,8 +3,6 @@
 The pages need no network and no script; whatever a student wrote is shown as text.
 """
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +14,26 @@ from jinja2 import Environment, PackageLoader
 from nbformat import NotebookNode
 
 from course_utils.grading.cells import mark
+from course_utils.grading.collect import NOTHING
+from course_utils.grading.exports import as_csv, plain
 from course_utils.grading.gradebook import Grade, Record
+from course_utils.grading.roster import Person
 from course_utils.tools.files import write
 
 TITLE = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
 KINDS = {"check": "the check you could see", "hidden": "hidden tests on fresh data"}
-COLUMNS = ["student", "handed in", "hours late", "tests", "written", "total", "of", "note"]
+COLUMNS = [
+    "student",
+    "name",
+    "section",
+    "handed in",
+    "hours late",
+    "tests",
+    "written",
+    "total",
+    "of",
+    "note",
+]
 
 
 def templates() -> Environment:
@@ -82,11 +94,16 @@ def _said(cell: NotebookNode) -> str:
 
 
 def report(
-    pages: Environment, notebooks: dict[str, Path], grades: Sequence[Grade], records: dict
+    pages: Environment,
+    notebooks: dict[str, Path],
+    grades: Sequence[Grade],
+    records: dict,
+    absent: Sequence[str],
 ) -> str:
     """Return the lecturer's page: whom to look at, and which task went how.
 
-    notebooks are the graded notebooks by student; grades and records are of the same students.
+    notebooks are the graded notebooks by student; grades and records are of the same students, and
+    absent are those who handed in nothing.
     """
     said: dict[str, Counter] = {}
     full: Counter = Counter()
@@ -113,29 +130,39 @@ def report(
         open=sum(g.written is None for g in grades),
         csv="grades.csv",
         troubles=troubles,
+        absent=absent,
         tests=tests,
     )
 
 
-def table(grades: Sequence[Grade], records: dict[str, Record]) -> str:
+def table(
+    grades: Sequence[Grade],
+    records: dict[str, Record],
+    absent: Sequence[str],
+    people: Sequence[Person],
+) -> str:
     """Return the grades as CSV, a student a line; `written` is empty until a person graded it.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    absent are those of the roster who handed in nothing. A text that a spreadsheet would take for a
+    formula gets an apostrophe in front.
     """
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
+    known = {person.id: person for person in people}
+    lines = [COLUMNS]
     for g in grades:
         written = "" if g.written is None else f"{g.written:g}"
         numbers = [f"{g.tests:g}", written, f"{g.total:g}", f"{g.most:g}"]
         late = f"{g.hours_late:.1f}" if g.hours_late > 0 else ""
         note = " ".join(records[g.student].notes)
-        lines.writerow([_plain(g.student), g.handed_in, late, *numbers, _plain(note)])
-    return text.getvalue()
+        lines.append([*_who(g.student, known), g.handed_in, late, *numbers, plain(note)])
+    most = f"{grades[0].most:g}" if grades else ""
+    lines += [[*_who(student, known), "", "", "", "", "", most, NOTHING] for student in absent]
+    return as_csv(lines)
 
 
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+def _who(student: str, known: dict[str, Person]) -> list[str]:
+    """The first cells of a student's line."""
+    person = known.get(student, Person(student))
+    return [plain(person.id), plain(person.name), plain(person.section)]
 
 
 def store(place: Path, page: str) -> None:
