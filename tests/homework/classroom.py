@@ -48,15 +48,20 @@ def records(course: Path) -> int:
     return len(list((course / "records").rglob("*.json")))
 
 
-def a_class(course: Path, folder: Path, count: int) -> tuple[Path, Path]:
-    """A fresh copy of a course and a class of good and wrong submissions."""
-    fresh = folder / "course"
+def a_course(course: Path, fresh: Path) -> Path:
+    """A fresh copy of a course, released, of which nothing has been graded."""
     ours = ("records", "autograded", "results", "feedback", "gradebook.db", "grading.lock")
     shutil.copytree(course, fresh, ignore=shutil.ignore_patterns(*ours))
     shutil.rmtree(fresh / "release")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(release, "HOMEWORK", course.parent / "homework")
         release.renew(fresh)
+    return fresh
+
+
+def a_class(course: Path, folder: Path, count: int) -> tuple[Path, Path]:
+    """A fresh copy of a course and a class of good and wrong submissions."""
+    fresh = a_course(course, folder / "course")
     submitted = folder / "submitted"
     submitted.mkdir(parents=True)
     for number in range(count):
