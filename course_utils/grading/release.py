@@ -21,6 +21,7 @@ from nbformat.v4 import new_markdown_cell
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from course_utils.grading import roster
 from course_utils.grading.cells import mark
 from course_utils.tools.delivery import deliver
 from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending, write
@@ -141,6 +142,7 @@ def renew(course: Path) -> list[str]:
     course.mkdir(parents=True, exist_ok=True)
     if not (course / "nbgrader_config.py").exists():
         write(course / "nbgrader_config.py", SETTINGS)
+    roster.template(course)
     contents = {}
     for name, path in homework.items():
         notebook = nbformat.read(path, as_version=4)
