@@ -149,7 +149,7 @@ RIGHT = {  # kind: a notebook whose double is right, and a part of the note
         "the last counts",
     ),
     "old-try-that-is-broken": (
-        put(solved(), "task1", new_code_cell("def double(x:\n    retrun x"), below=0),
+        put(solved(), "task1", new_code_cell("def double(x:\n    return 2 **"), below=0),
         "the last counts",
     ),
     "no-ids-old-copy-above": (

@@ -26,7 +26,7 @@ from course_utils.grading.__main__ import main
 
 CLASS = [  # id, name, e-mail, section, Canvas's number, Moodle's number this time
     ("jdoe", "Jane Doe", "jane.doe@u.example", "A", "101", "7001"),
-    ("mroe", "Max O'Roe", "max@u.example", "A", "102", "7002"),
+    ("maxr", "Max O'Roe", "max@u.example", "A", "102", "7002"),
     ("ale1", "Anna Lee", "anna.lee@u.example", "A", "103", "7003"),
     ("ale2", "Anna Lee", "anna.lee2@u.example", "B", "104", "7004"),
     ("zbor", "Zoë Børge-Ñuñez", "zoe@u.example", "B", "105", "7005"),
@@ -134,8 +134,8 @@ NAMES = {
     "Doe, Jane": "jdoe",
     "jane.doe@u.example": "jdoe",
     "jane.doe": "jdoe",
-    "Max ORoe": "mroe",
-    "oroemax": "mroe",
+    "Max ORoe": "maxr",
+    "oroemax": "maxr",
     "zoe børge nunez": "zbor",
     "李伟": "lwei",
     "Anna Lee": None,
@@ -203,15 +203,15 @@ def test_canvas_takes_its_own_gradebook_back_with_one_column_filled(tmp_path):
 
 def test_canvas_takes_a_gradebook_that_was_made_without_its_own():
     text = exports.canvas("Homework 1", 8, rows(), None)
-    assert taken_by_canvas(text)["mroe"] == "7.5"
+    assert taken_by_canvas(text)["maxr"] == "7.5"
     bare = [row._replace(canvas="") for row in rows()]
-    assert taken_by_canvas(exports.canvas("Homework 1", 8, bare, None))["mroe"] == "7.5"
+    assert taken_by_canvas(exports.canvas("Homework 1", 8, bare, None))["maxr"] == "7.5"
 
 
 def test_points_are_scaled_to_what_canvas_says_an_assignment_is_worth(tmp_path):
     path = tmp_path / "export.csv"
     path.write_text(canvas_export("HW 01 (4711)").replace("8.00", "100"), "utf-8")
-    assert taken_by_canvas(exports.canvas("Homework 1", 8, rows(), path))["mroe"] == "93.75"
+    assert taken_by_canvas(exports.canvas("Homework 1", 8, rows(), path))["maxr"] == "93.75"
 
 
 TITLES = {"Homework 1 (5)": 1, "HW1": 1, "hw-01: coordinate descent (77)": 1, "Homework 11 (5)": 0}
@@ -291,7 +291,7 @@ def test_moodle_takes_the_feedback_of_all_in_one_zip(tmp_path):
     count = exports.feedback_zip(tmp_path / "all.zip", pages, rows())
     found = taken_by_moodles_zip(tmp_path / "all.zip")
     assert count == len(found) == len(HANDED_IN)
-    assert found["7002"] == "feedback_mroe.html"
+    assert found["7002"] == "feedback_maxr.html"
 
 
 def test_a_name_of_somebody_else_makes_no_formula_and_no_folder(tmp_path):
@@ -318,7 +318,7 @@ def test_a_term_is_a_line_a_person_and_nothing_counts_as_zero():
 
 def canvas(course: Path, folder: Path) -> None:
     for ident, name, _, _, number, _ in HANDED_IN:
-        late = "_LATE" if ident == "mroe" else ""
+        late = "_LATE" if ident == "maxr" else ""
         stem = "".join(c for c in sortable(name).lower() if c.isalnum())
         save(course, folder / f"{stem}{late}_{number}_90{number}_hw1_tiny-1.ipynb")
 
@@ -401,7 +401,7 @@ def test_a_second_batch_keeps_the_rows_of_the_first_and_a_term_is_graded_at_once
     assert main(["hw1", str(tmp_path / "first"), "--course", str(mine), *BOUNDS]) == 0
     assert main(["--all", str(tmp_path / "term"), "--course", str(mine), *BOUNDS]) == 0
     table = grades(mine)
-    assert (table["jdoe"]["tests"], table["mroe"]["tests"]) == ("6", "6")
+    assert (table["jdoe"]["tests"], table["maxr"]["tests"]) == ("6", "6")
     assert sum(row["note"] == "Nothing was handed in." for row in table.values()) == 5
     assert main(["--all", str(tmp_path / "first"), "--course", str(mine)]) == 2
     assert "named hw1, hw2" in capsys.readouterr().err
