@@ -58,7 +58,7 @@ def moodle_sheet(most: float = 8) -> str:
     head = "Identifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,"
     lines = [head + '"Last modified (submission)","Last modified (grade)","Feedback comments"']
     for _, name, email, _, _, number in CLASS:
-        status = "Submitted for grading - "
+        status = "Submitted for grading" + " - 2 hours late" * (number == "7002")
         cells = [f"Participant {number}", name, email, status, "", f"{most:.2f}", "Yes"]
         lines.append(",".join(cells) + ',"Sunday, 29 November 2026, 10:00 AM",-,')
     return "\n".join(lines) + "\n"
@@ -372,6 +372,8 @@ def test_a_class_goes_from_its_system_and_back(course, tmp_path, monkeypatch, ca
     assert set(table) == {person[0] for person in CLASS}
     assert {row["tests"] for s, row in table.items() if s != "gone"} == {"6"}
     assert table["gone"]["total"] == ""
+    told = {row["handed in"] for row in table.values()}
+    assert told == {"", "2026-11-20 10:00:00 UTC"} if system == "blackboard" else told == {""}
     assert table["gone"]["note"] == "Nothing was handed in."
     assert "1 of the roster handed in nothing" in capsys.readouterr().out
     results = mine / "results" / "hw1"
@@ -380,6 +382,7 @@ def test_a_class_goes_from_its_system_and_back(course, tmp_path, monkeypatch, ca
     }
     assert (results / "moodle.csv").exists() == (system == "moodle")
     if system == "moodle":
+        assert table["maxr"]["note"] == "Moodle says: Submitted for grading - 2 hours late."
         assert set(taken_by_moodle((results / "moodle.csv").read_text("utf-8")).values()) == {
             "",
             "6",

@@ -128,6 +128,8 @@ def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[
     sheet = exports.worksheet(wanted.worksheet) if wanted.worksheet else None
     people = exports.numbered(people, sheet) if sheet else people
     handed_in = submissions(folder, homework, masters(wanted.course, homework), people)
+    if sheet:
+        handed_in = with_lateness(handed_in, exports.lateness(sheet))
     notebook = master(wanted.course, homework)
     book = Book(wanted.course, homework, notebook.metadata["name"], wanted.due)
     book.enrol(people)
@@ -135,6 +137,15 @@ def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[
     publish(book, handed_in, people, wanted.roster or wanted.course / roster.NAME, sheet)
     book.close()
     return int(bool(lost))
+
+
+def with_lateness(handed_in: Class, late: dict[str, str]) -> Class:
+    """Return a class with a note on each submission whose number is among those who were late."""
+    found = [
+        s._replace(notes=(f"Moodle says: {late[s.number]}.", *s.notes)) if s.number in late else s
+        for s in handed_in.submissions
+    ]
+    return handed_in._replace(submissions=found)
 
 
 def judged(

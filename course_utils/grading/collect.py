@@ -22,6 +22,7 @@ from course_utils.grading.downloads import LARGEST, Owner, is_junk, owner, time_
 from course_utils.grading.roster import Person, Roster, roster
 
 ARCHIVES = {".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
+TIMELESS = ("canvas", "moodle")  # what they hand out has the time of the download
 NOTHING = "Nothing was handed in."
 CHARACTERISTIC = 20  # characters of a given cell by which a homework is known
 
@@ -54,7 +55,8 @@ class File(NamedTuple):
     """A file that a student handed in."""
 
     path: Path
-    time: datetime
+    time: datetime  # by which files are put in order
+    handed_in: datetime | None  # None where a system gives all files the time of the download
     attempt: int
     refusal: str  # why it cannot count, or nothing
 
@@ -173,7 +175,7 @@ def last(
     good.sort(key=lambda file: (file.time, file.attempt, file.path.as_posix()))
     by = places[-1][1]
     if not good:
-        time = max((file.time for file in files), default=None)
+        time = max((file.handed_in for file in files if file.handed_in), default=None)
         notes = notes or ["The folder is empty."]
         return Submission(student, None, time, tuple(notes), by.name, by.number, by.system)
     if len(good) > 1:
@@ -182,7 +184,7 @@ def last(
         )
     counts = good[-1]
     return Submission(
-        student, counts.path, counts.time, tuple(notes), by.name, by.number, by.system
+        student, counts.path, counts.handed_in, tuple(notes), by.name, by.number, by.system
     )
 
 
@@ -209,8 +211,9 @@ def examined(path: Path, told: Owner) -> File:
     time = None
     if stamp.is_file() and not stamp.is_symlink():
         time = time_of(stamp.read_text("utf-8", "replace")[:100])
-    time = time or told.time or datetime.fromtimestamp(path.lstat().st_mtime, UTC)
-    return File(path, time, told.attempt, refusal(path))
+    written = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    stamped = time or told.time or (None if told.system in TIMELESS else written)
+    return File(path, stamped or written, stamped, told.attempt, refusal(path))
 
 
 def refusal(file: Path) -> str:

@@ -131,6 +131,12 @@ def worksheet(path: Path) -> Worksheet:
     return Worksheet(header, [line + [""] * (len(header) - len(line)) for line in lines])
 
 
+def lateness(sheet: Worksheet) -> dict[str, str]:
+    """Return what Moodle says of those who were late, by their numbers."""
+    status = {sheet.number(line): sheet.cell(line, "Status") for line in sheet.lines}
+    return {number: text for number, text in status.items() if "late" in text.lower()}
+
+
 def numbered(people: list[Person], sheet: Worksheet) -> list[Person]:
     """Return the people with a worksheet's numbers; those of the worksheet if there are none."""
     known = roster.roster(people)
