@@ -206,6 +206,11 @@ def test_what_was_not_written_is_the_stub_and_what_is_gone_is_told():
     sources, _, notes = found(released())
     assert tiny.STUB in sources["task1"]
     assert not notes
+    stub = released()
+    stub = stub.cells[at(stub, "task1")].source
+    sources, _, notes = found(split("task1", "import math  # my thoughts", stub))
+    assert sources["task1"] == stub, "what stands above a stub is no answer"
+    assert not [text for text in notes if text.startswith("task1")]
     notebook = solved()
     del notebook.cells[at(notebook, "task1")]
     sources, _, notes = found(notebook)

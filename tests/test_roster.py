@@ -250,6 +250,26 @@ def test_moodle_takes_its_own_worksheet_back(tmp_path):
     assert rows_of(text)[6]["Status"] == rows_of(moodle_sheet())[6]["Status"]
 
 
+def test_a_worksheet_says_who_is_who_of_two_of_one_name_and_is_a_roster_itself(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text(moodle_sheet(), "utf-8")
+    people = [Person(*p[:4]) for p in CLASS]
+    numbers = {p.id: p.number for p in exports.numbered(people, exports.worksheet(path))}
+    assert numbers == {person[0]: person[5] for person in CLASS}
+    alone = exports.numbered([], exports.worksheet(path))
+    assert [p.id for p in alone] == [person[2] for person in CLASS]
+
+
+def test_a_worksheet_of_blind_marking_has_numbers_alone(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("Identifier,Status,Grade,Last modified (grade)\nParticipant 12,,,-\n", "utf-8")
+    sheet = exports.worksheet(path)
+    assert exports.numbered([], sheet) == [Person("Participant 12", number="12")]
+    assert exports.numbered([Person("jdoe")], sheet) == [Person("jdoe")]
+    text, _ = exports.filled(sheet, 8, [Row(Person("Participant 12"), 3, moodle="12")])
+    assert taken_by_moodle(text) == {"12": "3"}
+
+
 def test_points_are_scaled_to_moodles_maximum(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text(moodle_sheet(100), "utf-8")

@@ -110,6 +110,8 @@ def in_code(wanted: NotebookNode, sheet: Sheet) -> tuple[str | None, str]:
     last = defining[-1] if defining else written[-1]
     parts = sorted({i for i in written if i not in defining} | {last})
     source = "\n".join(sheet.cells[i].source for i in parts)
+    if not defining and any(is_stub(sheet.cells[i].source, wanted) for i in free):
+        return wanted.source, ""  # what was written above it is no answer yet
     if not parses(source) and parses(sheet.cells[last].source):
         parts, source = [last], sheet.cells[last].source
     if len(source) > LONGEST:
@@ -131,6 +133,13 @@ def how_found(wanted: NotebookNode, sheet: Sheet, parts: list[int], defining: li
     elif sheet.cells[parts[0]].ident != wanted.id:
         told.append("its id was lost; it was found by nbgrader's name")
     return "; ".join(told)
+
+
+def is_stub(source: str, wanted: NotebookNode) -> bool:
+    """Tell if a cell holds the stub of an answer, and nothing of a student's in its place."""
+    return bool(set(asked(wanted)) & set(DEFINED.findall(source))) and not is_written(
+        source, wanted.source
+    )
 
 
 def is_written(source: str, stub: str) -> bool:

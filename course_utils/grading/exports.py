@@ -143,11 +143,12 @@ def numbered(people: list[Person], sheet: Worksheet) -> list[Person]:
     numbers, more = {}, []
     for line in sheet.lines:
         name, email = sheet.cell(line, "Full name"), sheet.cell(line, "Email address")
-        person = (email and known.named(email)[0]) or known.named(name)[0]
+        person = known.named(email)[0] or known.named(name)[0]
         if person:
             numbers[person.id] = sheet.number(line)
         elif not people:
-            more.append(Person(email or name, name, email, number=sheet.number(line)))
+            ident = email or name or sheet.cell(line, "Identifier")  # the last if marking is blind
+            more.append(Person(ident, name, email, number=sheet.number(line)))
     return [p._replace(number=numbers.get(p.id, "")) for p in people] + more
 
 

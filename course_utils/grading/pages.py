@@ -43,15 +43,17 @@ def templates() -> Environment:
     return pages
 
 
-def feedback(pages: Environment, notebook: NotebookNode, grade: Grade, notes: list[str]) -> str:
+def feedback(
+    pages: Environment, notebook: NotebookNode, grade: Grade, notes: list[str], name: str
+) -> str:
     """Return the page that a student gets: points, what the tests said, answers, comments.
 
-    It shows no line of a hidden test.
+    It shows no line of a hidden test. name is that of the roster, or "".
     """
     title = TITLE.search(notebook.cells[0].source)[1]
     tasks = [t for t in _tasks(notebook, grade) if t["tests"] or t["answers"]]
     page = pages.get_template("feedback.html.j2")
-    return page.render(title=title, grade=grade, notes=notes, tasks=tasks)
+    return page.render(title=title, grade=grade, notes=notes, tasks=tasks, name=name)
 
 
 def _tasks(notebook: NotebookNode, grade: Grade) -> list[dict]:
@@ -99,11 +101,12 @@ def report(
     grades: Sequence[Grade],
     records: dict,
     absent: Sequence[str],
+    names: dict[str, str],
 ) -> str:
     """Return the lecturer's page: whom to look at, and which task went how.
 
     notebooks are the graded notebooks by student; grades and records are of the same students, and
-    absent are those who handed in nothing.
+    absent are those who handed in nothing; names are those of the roster, by id.
     """
     said: dict[str, Counter] = {}
     full: Counter = Counter()
@@ -131,6 +134,7 @@ def report(
         csv="grades.csv",
         troubles=troubles,
         absent=absent,
+        names=names,
         tests=tests,
     )
 

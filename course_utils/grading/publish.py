@@ -26,13 +26,15 @@ def publish(
     absent = [s.student for s in handed_in.submissions if is_absent(s) and s.student not in known]
     results = book.course / "results" / book.homework
     feedback = {s: feedback_of(book, s) for s in known}
+    names = {person.id: person.name for person in people}
     for grade in grades:
         graded: NotebookNode = nbformat.read(notebook_of(book, grade.student), as_version=4)
-        page = pages.feedback(pages.templates(), graded, grade, known[grade.student].notes)
+        notes, name = known[grade.student].notes, names.get(grade.student, "")
+        page = pages.feedback(pages.templates(), graded, grade, notes, name)
         pages.store(feedback[grade.student], page)
     pages.store(results / "grades.csv", pages.table(grades, known, absent, people))
     notebooks = {s: notebook_of(book, s) for s in known}
-    report = pages.report(pages.templates(), notebooks, grades, known, absent)
+    report = pages.report(pages.templates(), notebooks, grades, known, absent, names)
     pages.store(results / "report.html", report)
     rows = exported(grades, absent, handed_in, people, sheet is not None)
     write_canvas(book, grades[0].most, rows, export)
