@@ -32,7 +32,7 @@ def pack(value: Value) -> object:
         case bytes():
             return ["bytes", base64.b64encode(value).decode()]
         case Tensor():
-            return ["tensor", *_raw(value.detach().cpu().numpy())]
+            return ["tensor", *_raw(_as_array(value)), str(value.dtype).removeprefix("torch.")]
         case complex():
             return ["complex", value.real.hex(), value.imag.hex()]
         case np.ndarray():
@@ -49,6 +49,12 @@ def pack(value: Value) -> object:
         case dict():
             return ["dict", [[pack(key), pack(item)] for key, item in value.items()]]
     return ["other", type(value).__name__]
+
+
+def _as_array(tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor, whatever it is made of; NumPy has no bfloat16."""
+    dense = tensor.detach().cpu().to_dense().resolve_conj().resolve_neg()
+    return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
 
 
 def _raw(array: np.ndarray) -> tuple[str, list[int], str]:
@@ -72,7 +78,9 @@ def unpack(packed: object) -> Value:
         case "bytes":
             return base64.b64decode(rest[0])
         case "tensor":
-            return torch.from_numpy(_array(*rest))
+            *raw, dtype = rest
+            tensor = torch.from_numpy(_array(*raw))
+            return tensor.bfloat16() if dtype == "bfloat16" else tensor
         case "complex":
             return complex(*map(float.fromhex, rest))
         case "array":
