@@ -477,6 +477,37 @@ def test_a_complete_run_is_not_repeated(course, handed_in, graded, monkeypatch):
 
 @needs_sandbox
 @pytest.mark.slow
+def test_a_correction_reaches_a_grade_that_is_stored(course, tmp_path, monkeypatch):
+    """A time, a test of the lecturer's, and a check of the course: each is graded anew."""
+    fresh, submitted = a_class(course, tmp_path, 2)
+    place = submitted / "anna"
+    place.mkdir()
+    (submitted / "student-001.ipynb").rename(place / "hw1.ipynb")
+    (place / "timestamp.txt").write_text("2026-01-03 12:00:00 UTC")
+    command = ["hw1", str(submitted), "--course", str(fresh), "--due", "2026-01-02T12:00", *BOUNDS]
+    assert main(command) == 0
+    assert grades(fresh)["anna"]["hours late"]
+    (place / "timestamp.txt").write_text("2026-01-01 12:00:00 Europe/Berlin")
+    assert main(command) == 0
+    assert grades(fresh)["anna"]["handed in"] == "2026-01-01 11:00:00 UTC"
+    assert not grades(fresh)["anna"]["hours late"]
+    source = fresh / "source" / "hw1" / f"{tiny.NAME}.ipynb"
+    source.write_text(source.read_text("utf-8").replace("[[2.0, 4.0]]", "[[2.0, 5.0]]"), "utf-8")
+    released_now = fresh / "release" / "hw1" / f"{tiny.NAME}.ipynb"
+    os.utime(released_now)  # the check in the released notebook is the old one: source decides
+    assert main(command) == 0
+    assert grades(fresh)["anna"]["tests"] == "5"
+    asked = []
+    monkeypatch.setattr("course_utils.grading.__main__.checks_of_the_course", lambda: "mended")
+    monkeypatch.setattr(processes, "in_a_fork", lambda load: asked.append(1) or judge(load()))
+    assert main(command) == 0
+    assert len(asked) == 2
+    assert main(command) == 0
+    assert len(asked) == 2
+
+
+@needs_sandbox
+@pytest.mark.slow
 def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, graded):
     from nbgrader.api import Gradebook
 
