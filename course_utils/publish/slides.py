@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from pygments.formatters import HtmlFormatter
 
 from course_utils.publish import assets, talks
 from course_utils.publish.talks import Note
+from course_utils.tools.delivery import files_in, outside, overwrite
 from course_utils.tools.files import BUILD, ROOT, chapters, ending, notebook_named
 from course_utils.tools.outputs import form_of
 
@@ -178,7 +180,6 @@ def write(paths: list[Path], folder: Path) -> list[Path]:
         made.append(folder / f"{path.stem}.html")
         talk = talks.read(TALKS / f"{path.stem}.md")
         made[-1].write_text(page(nbformat.read(path, as_version=4), talk), encoding="utf-8")
-        print(made[-1])
     return made
 
 
@@ -230,7 +231,7 @@ def printed(browser: Browser, made: Path) -> Path:
 
 @ending(OSError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 and a sentence if something is missing."""
+    """Run the command; 0, or 2 and a sentence if something is missing or in the way."""
     parser = argparse.ArgumentParser(prog="course.py slides", description=__doc__)
     parser.add_argument(
         "chapters", nargs="*", type=notebook_named, help="01_ista, say; all of the course if none"
@@ -238,11 +239,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=BUILD / "slides", metavar="FOLDER")
     parser.add_argument("--pdf", action="store_true", help="print each deck, too")
     wanted = parser.parse_args(arguments)
-    made = write(wanted.chapters or chapters(), wanted.to.resolve())
-    if wanted.pdf:
-        with chromium() as browser:
-            for path in made:
-                print(printed(browser, path))
+    folder = outside(wanted.to)
+    with tempfile.TemporaryDirectory(prefix="course-") as draft:
+        made = write(wanted.chapters or chapters(), Path(draft))
+        if wanted.pdf:
+            with chromium() as browser:
+                made += [printed(browser, path) for path in made]
+        overwrite(files_in(Path(draft)), folder)
+    print(*(folder / path.name for path in made), sep="\n")
     return 0
 
 
