@@ -622,7 +622,7 @@ THEIRS = {  # what lies in a folder before: its name, how it comes there, what i
         lambda path: path.symlink_to("nowhere"),
         "is no gradebook of nbgrader",
     ),
-    "settings that do not run": ("nbgrader_config.py", written, "does not run, mend it: SyntaxError"),
+    "settings that do not run": ("nbgrader_config.py", written, "does not run, mend it: Syntax"),
     "a release elsewhere": (
         "release",
         lambda path: path.symlink_to(path.parents[1]),

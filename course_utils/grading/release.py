@@ -26,6 +26,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from course_utils.grading.cells import mark
 from course_utils.tools.delivery import CURE, deliver, files_in, outside, place
 from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending
+from course_utils.tools.notebooks import read
 from course_utils.tools.outputs import form_of
 
 HOMEWORK = NOTEBOOKS / "homework"
@@ -147,7 +148,7 @@ def renew(course: Path) -> list[str]:
     homework, course = sources(), outside(course)
     contents = {"nbgrader_config.py": SETTINGS.encode()}
     for name, path in homework.items():
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read(path)
         check(notebook, path.name)
         text = nbformat.writes(with_expected_figures(notebook)) + "\n"
         contents[f"source/{name}/{path.name}"] = text.encode()
@@ -198,7 +199,7 @@ def released(course: Path, homework: dict[str, Path]) -> dict[str, bytes]:
         config.CourseDirectory.release_directory = Path(draft).name
         api = NbGraderAPI(config=config)
         for name, path in homework.items():
-            check(nbformat.read(course / "source" / name / path.name, as_version=4), path.name)
+            check(read(course / "source" / name / path.name), path.name)
             with quiet():
                 result = api.generate_assignment(name, force=True)
             if not result["success"]:

@@ -33,6 +33,7 @@ from course_utils.tools.execute import code_cells
 from course_utils.tools.files import BUILD, NOTEBOOKS, RESULTS, ROOT, chapters, ending
 from course_utils.tools.folding import KINDS, kind
 from course_utils.tools.nbval_plugin import IGNORE
+from course_utils.tools.notebooks import check
 from course_utils.tools.outputs import VIEW, alt_of
 
 PAGES = NOTEBOOKS / "book"
@@ -393,6 +394,7 @@ def main(arguments: list[str] | None = None) -> int:
     code, and the folder is as it was."""
     wanted = parser().parse_args(arguments)
     folder = outside(wanted.to)
+    check(chapters())
     before = [name for name in remembered(folder) if name.startswith("html/")]
     check_ours(folder, ["html/index.html", *before])  # now, for to build takes minutes
     os.environ.update(BOOK_ADDRESS=wanted.address, BOOK_REPOSITORY=wanted.repository)

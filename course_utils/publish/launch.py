@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell
 
 from course_utils.tools.delivery import outside, overwrite
 from course_utils.tools.files import BUILD, chapters, ending
+from course_utils.tools.notebooks import check
 
 FORM = "https://github.com/YOU/COURSE"
 ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)(?::\d+)?(?P<path>(?:/[\w.~+-]+)+)/?", re.ASCII)
@@ -101,6 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=BUILD / "launch", metavar="FOLDER")
     wanted = parser.parse_args(arguments)
     folder = outside(wanted.to)
+    check(chapters())
     texts = made(repository(wanted.address))
     overwrite({name: text.encode() for name, text in texts.items()}, folder)
     print(f"{len(texts) - 2} chapters and two files for Binder: {folder}")

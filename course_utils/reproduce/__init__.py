@@ -28,11 +28,12 @@ Outcome = tuple[dict[str, float], dict[str, Tensor]]  # figures and weights of o
 
 class Part(NamedTuple):
     """A function of settings and seed that returns figures and weights; how many seeds it wants;
-    and code that it runs beside its own: the source of a chapter's cells, and definitions."""
+    and code that it runs beside its own: what returns the source of a chapter's cells, and
+    definitions."""
 
     run: Callable[[dict, int], Outcome]
     seeds: int
-    cells: str = ""
+    cells: Callable[[], str] = str  # which returns ""
     also: tuple[record.Definition, ...] = ()
 
 
@@ -147,7 +148,7 @@ def _missing(
 
 def _measured(part: Part, settings: dict, seed: int) -> Measured:
     """Run a seed where this is called; its figures, weights, seconds and maker."""
-    made = record.maker(record.code_of(part.run, part.cells, part.also))
+    made = record.maker(record.code_of(part.run, part.cells(), part.also))
     start = time.monotonic()
     figures, weights = part.run(settings, seed)
     made["machine"] = record.machine()  # by now it is known whether a GPU was in use
