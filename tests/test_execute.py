@@ -126,14 +126,6 @@ def test_an_error_inside_a_widget_and_a_dead_kernel_are_errors(tmp_path):
         execute.run(notebook_of("import os\nos._exit(1)"), tmp_path)
 
 
-def test_a_file_that_is_no_notebook_is_told_in_one_line(tmp_path, capsys):
-    path = tmp_path / "notes.ipynb"
-    path.write_text("some notes", encoding="utf-8")
-    assert execute.main([str(path)]) == 1
-    assert "notes.ipynb is not a notebook" in capsys.readouterr().out
-    assert path.read_text(encoding="utf-8") == "some notes"
-
-
 def test_a_notebook_is_named_by_its_path_or_its_chapter_and_nothing_runs_if_one_is_not_there(
     tmp_path, capsys
 ):

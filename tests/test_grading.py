@@ -8,8 +8,10 @@ import contextlib
 import gc
 import json
 import os
+import re
 import shutil
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -558,6 +560,129 @@ def test_the_expected_picture_is_in_the_release(course):
     cell = next(c for c in released(course).cells if c.id == "task2-figure-expected")
     assert "Two ones, as a picture" in cell.source
     assert cell.attachments == {"seen.png": {"image/png": "iVBORw0KGgo="}}
+
+
+@pytest.fixture
+def versions(tmp_path, monkeypatch):
+    """A function that renews a class with a version of the homework, known by its title."""
+
+    def renewed(title: str, folder: Path = tmp_path / "class") -> list[str]:
+        notebook = tiny.source()
+        notebook.cells[0].source = f"# {title}"
+        home = tmp_path / title
+        home.mkdir(exist_ok=True)
+        nbformat.write(notebook, home / f"{tiny.NAME}.ipynb")
+        monkeypatch.setattr(release, "HOMEWORK", home)
+        return release.renew(folder)
+
+    return renewed
+
+
+def titles(folder: Path) -> dict[str, str]:
+    """The title of each notebook in a folder, by its path there."""
+    found = {}
+    for path in folder.rglob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        found[path.relative_to(folder).as_posix().replace(tiny.NAME, "NAME")] = cells[0].source
+    return {re.sub(r"[0-9a-f]{8}", "HASH", name): title for name, title in found.items()}
+
+
+def retitled(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source = "# Mine"
+    nbformat.write(notebook, path)
+
+
+def test_an_edited_source_stays_and_is_what_is_released(tmp_path, versions):
+    versions("One")
+    folder = tmp_path / "class"
+    retitled(folder / "source" / "hw1" / f"{tiny.NAME}.ipynb")
+    lines = versions("Two")
+    assert titles(folder) == {
+        "source/hw1/NAME.ipynb": "# Mine",
+        "release/hw1/NAME.ipynb": "# Mine",
+        "updates/source/hw1/NAME (update HASH).ipynb": "# Two",
+    }
+    assert [line.split(":")[0] for line in lines] == ["yours kept", "updated"]
+    assert versions("Two") == []
+
+
+def test_an_edited_release_stays_and_the_new_one_is_put_into_updates(tmp_path, versions):
+    versions("One")
+    folder = tmp_path / "class"
+    retitled(folder / "release" / "hw1" / f"{tiny.NAME}.ipynb")
+    versions("Two")
+    assert titles(folder) == {
+        "source/hw1/NAME.ipynb": "# Two",
+        "release/hw1/NAME.ipynb": "# Mine",
+        "updates/release/hw1/NAME (update HASH).ipynb": "# Two",
+    }
+    assert versions("Two") == []
+
+
+def test_a_source_that_was_only_run_is_not_set_aside_where_nbgrader_looks(tmp_path, versions):
+    versions("One")
+    folder = tmp_path / "class"
+    place = folder / "source" / "hw1" / f"{tiny.NAME}.ipynb"
+    notebook = nbformat.read(place, as_version=4)
+    notebook.cells[1].execution_count = 1
+    nbformat.write(notebook, place)
+    versions("Two")
+    assert titles(folder) == {
+        "source/hw1/NAME.ipynb": "# Two",
+        "release/hw1/NAME.ipynb": "# Two",
+        "replaced/source/hw1/NAME.HASH.ipynb": "# One",
+    }
+
+
+def a_database(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("create table recipes (name)")
+
+
+def written(path: Path) -> None:
+    path.write_text("my own")
+
+
+THEIRS = {  # what lies in a folder before: its name, how it comes there, what is said of it
+    "a second notebook": ("source/hw1/other.ipynb", written, "is not the course's notebook of hw1"),
+    "a text": ("gradebook.db", written, "is no gradebook of nbgrader"),
+    "a database of recipes": ("gradebook.db", a_database, "is no gradebook of nbgrader"),
+    "a link to nowhere": (
+        "gradebook.db",
+        lambda path: path.symlink_to("nowhere"),
+        "is no gradebook of nbgrader",
+    ),
+    "settings that do not run": ("nbgrader_config.py", written, "does not run, mend it: Syntax"),
+    "a release elsewhere": (
+        "release",
+        lambda path: path.symlink_to(path.parents[1]),
+        "release is a link, and nothing is written through one",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", THEIRS)
+def test_a_folder_of_somebody_else_is_refused_as_it_is(tmp_path, versions, kind):
+    name, put, said = THEIRS[kind]
+    place = tmp_path / "theirs" / name
+    place.parent.mkdir(parents=True)
+    put(place)
+    before = None if place.is_symlink() else place.read_bytes()
+    with pytest.raises(ValueError, match=said):
+        versions("One", tmp_path / "theirs")
+    left = [path for path in (tmp_path / "theirs").rglob("*") if not path.is_dir()]
+    assert left == ([] if kind == "a release elsewhere" else [place])
+    assert place.is_symlink() or place.read_bytes() == before
+
+
+def test_a_handout_of_the_lecturer_s_beside_a_release_stays(tmp_path, versions):
+    handout = tmp_path / "class" / "release" / "hw1" / "handout.pdf"
+    handout.parent.mkdir(parents=True)
+    handout.write_text("my own")
+    versions("One")
+    versions("Two")
+    assert handout.read_text() == "my own"
 
 
 @pytest.mark.parametrize(

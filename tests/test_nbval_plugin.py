@@ -177,10 +177,10 @@ def test_the_summary_counts_cells_and_seconds(outcomes):
     [
         ("no_id", "no_id.ipynb has cells without an id: 1. JupyterLab gives"),
         ("id_twice", "id_twice.ipynb has cells with the same id: a. JupyterLab gives"),
-        ("a_list", "a_list.ipynb is no notebook that can be read"),
-        ("no_cells", "no_cells.ipynb is no notebook that can be read"),
-        ("no_json", "no_json.ipynb is no notebook that can be read"),
-        ("not_text", "not_text.ipynb is no notebook that can be read"),
+        ("a_list", "a_list.ipynb is JSON, but no notebook: it has no cells"),
+        ("no_cells", "no_cells.ipynb is JSON, but no notebook: it has no cells"),
+        ("no_json", "no_json.ipynb is no whole notebook: its JSON breaks at line 1"),
+        ("not_text", "not_text.ipynb is no notebook: it holds what is no text in UTF-8"),
     ],
 )
 def test_a_damaged_notebook_is_one_failure_with_its_reason(name, said, outcomes):

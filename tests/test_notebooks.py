@@ -21,6 +21,7 @@ from making import notebook_of
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from course_utils.tools import notebooks
 from course_utils.tools.execute import HEADER, code_cells, code_hash, is_from_this_code, states
 from course_utils.tools.files import chapters
 from course_utils.tools.nbval_plugin import IGNORE
@@ -46,9 +47,7 @@ AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}  # what symtable calls 
 SLIDES = {"slide", "subslide", "fragment", "skip", "-"}  # what a speaker says lies beside: talks
 
 
-@cache
-def read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)
+read = cache(notebooks.read)
 
 
 def tags(cell: NotebookNode) -> set[str]:

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from unittest.mock import Mock
 
 import nbformat
@@ -15,6 +16,7 @@ from playwright.sync_api import Error
 from pybtex.database import parse_file
 
 from course_utils.publish import assets, book, launch, slides, talks
+from course_utils.tools.delivery import MANIFEST
 from course_utils.tools.files import chapters
 from course_utils.tools.outputs import form_of
 
@@ -319,23 +321,97 @@ def test_a_chapter_of_the_book_needs_no_git(monkeypatch, tmp_path):
     assert "All 1 code cells run" in box.source
 
 
+@pytest.fixture
+def small_book(monkeypatch):
+    """A function that builds a book of the pages that are named, in place of the whole one."""
+
+    def built(folder, *pages):
+        def sphinx(arguments):
+            for name in pages:
+                page = Path(arguments[-1]) / name
+                page.parent.mkdir(parents=True, exist_ok=True)
+                page.write_text(f"the page {pages}")
+            return 0
+
+        monkeypatch.setattr(book, "lay_out", lambda source: None)
+        monkeypatch.setattr(book, "sphinx_build", sphinx)
+        return book.main(["--to", str(folder)])
+
+    return built
+
+
+def held_in(folder):
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in files(folder)}
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
+
+
 @pytest.mark.parametrize(
     "theirs",
     [
-        ["html/mine.html"],
-        ["source/conf.py", "source/index.rst"],  # somebody's own Sphinx project
-        ["html/.doctrees/index.doctree", "html/index.html"],
+        ["html/index.html"],
+        ["source/conf.py", "source/index.rst", "html/.doctrees/a.doctree", "html/index.html"],
+        ["html/index.html/mine.txt"],
     ],
 )
-def test_a_folder_that_is_no_book_of_ours_is_left_as_it_is(theirs, tmp_path, capsys):
+def test_a_folder_that_is_no_book_of_ours_is_left_as_it_is(theirs, tmp_path, capsys, small_book):
     for name in theirs:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("my own")
-    assert book.main(["--to", str(tmp_path)]) == 2
-    assert "is no book of ours" in capsys.readouterr().err
-    left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {str(path.relative_to(tmp_path)) for path in left} == set(theirs)
-    assert {path.read_text() for path in left} == {"my own"}
+    assert small_book(tmp_path, "index.html", "new.html") == 2
+    assert "holds a html/index.html that this command did not write" in capsys.readouterr().err
+    assert held_in(tmp_path) == dict.fromkeys(theirs, "my own")
+
+
+def test_a_new_book_replaces_ours_and_leaves_what_lies_beside_it(tmp_path, small_book):
+    assert small_book(tmp_path, "index.html", "exam.html") == 0
+    (tmp_path / "html" / "CNAME").write_text("my own")
+    assert small_book(tmp_path, "index.html") == 0
+    assert held_in(tmp_path) == {
+        "html/CNAME": "my own",
+        "html/index.html": "the page ('index.html',)",
+    }
+
+
+def test_a_page_of_the_book_that_was_edited_stays_and_so_do_all_others(tmp_path, small_book):
+    assert small_book(tmp_path, "index.html", "exam.html") == 0
+    (tmp_path / "html" / "exam.html").write_text("my own")
+    before = held_in(tmp_path)
+    assert small_book(tmp_path, "index.html", "new.html") == 2
+    assert held_in(tmp_path) == before
+
+
+def test_a_book_with_faults_leaves_the_one_that_is_there(tmp_path, small_book, monkeypatch, capsys):
+    assert small_book(tmp_path, "index.html") == 0
+    monkeypatch.setattr(book, "sphinx_build", lambda _: 1)
+    assert book.main(["--to", str(tmp_path)]) == 1
+    assert "is as it was" in capsys.readouterr().err
+    assert list(held_in(tmp_path)) == ["html/index.html"]
+
+
+@pytest.fixture
+def quick_assets(monkeypatch):
+    """What slides need of npm, in place of the real packages."""
+
+    def put(package, folder):
+        (folder / package).mkdir()
+        (folder / package / "a.js").write_text(package)
+
+    monkeypatch.setattr(assets, "put", put)
+
+
+def test_slides_are_written_over_ours_and_over_nobody_elses(tmp_path, capsys, quick_assets):
+    arguments = ["00_start_here", "--to", str(tmp_path)]
+    assert slides.main(arguments) == 0
+    (tmp_path / "01_ista.html").write_text("another deck")
+    assert slides.main(arguments) == 0
+    (tmp_path / "deck.css").write_text("my own")
+    before = held_in(tmp_path)
+    assert slides.main(arguments) == 2
+    assert "holds a deck.css that this command did not write" in capsys.readouterr().err
+    assert held_in(tmp_path) == before
 
 
 def test_a_readers_book_holds_nothing_of_the_lecturers_pack_which_can_be_added(
@@ -358,14 +434,6 @@ def test_a_readers_book_holds_nothing_of_the_lecturers_pack_which_can_be_added(
     ]
     home = (folder / "index.md").read_text("utf-8")
     assert {f"{book.PACK}/{page.stem}" for page in pack} <= set(home.splitlines())
-
-
-def test_pages_of_an_earlier_book_do_not_stay(tmp_path):
-    folders = [tmp_path / "source", tmp_path / "html"]
-    book.clear(*folders)
-    (tmp_path / "html" / "exam.html").write_text("answers")
-    book.clear(*folders)
-    assert [list(folder.iterdir()) for folder in folders] == [[f / book.MARK] for f in folders]
 
 
 LIBATOMIC = "error while loading shared libraries: libatomic.so.1: cannot open shared object file"
@@ -497,7 +565,7 @@ def test_launch_writes_over_nobody_elses_file(name, tmp_path, capsys):
         (tmp_path / name).write_text("mine")
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         assert launch.main([f"{ADDRESS}2", "--to", str(tmp_path)]) == 2
-        assert f"holds a {name} that this did not write" in capsys.readouterr().err
+        assert f"holds a {name} that this command did not write" in capsys.readouterr().err
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
         (tmp_path / name).unlink()
         assert launch.main([ADDRESS, "--to", str(tmp_path)]) == 0
@@ -507,7 +575,7 @@ def test_launch_into_the_chapters_own_folder_changes_nothing(tmp_path, capsys):
     for path in slides.chapters():
         shutil.copy(path, tmp_path)
     assert launch.main([ADDRESS, "--to", str(tmp_path)]) == 2
-    assert "holds a 00_start_here.ipynb that this did not write" in capsys.readouterr().err
+    assert "holds a 00_start_here.ipynb that this command did not write" in capsys.readouterr().err
     copies = [tmp_path / path.name for path in slides.chapters()]
     assert [c.read_bytes() for c in copies] == [p.read_bytes() for p in slides.chapters()]
 

@@ -203,5 +203,5 @@ def test_a_live_run_counts_the_cells_that_it_runs():
         importlib.import_module("course_utils.reproduce.ista"), "01_ista.ipynb"
     )
     assert settings == {"notebook": "01_ista.ipynb"}
-    assert "learn_dictionary(train" in first["all"].cells
+    assert "learn_dictionary(train" in first["all"].cells()
     assert first["all"].also[0].name == "WANTED"

@@ -1,6 +1,7 @@
 """Full-size runs: stored seed by seed, gone on with, never half written."""
 
 import json
+import os
 import threading
 import time
 from functools import partial
@@ -69,6 +70,68 @@ def test_other_settings_that_are_stopped_before_their_first_seed_lose_nothing(tm
     with pytest.raises(KeyboardInterrupt):
         reproduce.reproduce("toy", {"all": Part(stops, 2)}, {"m": 3}, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("broken", ["savez_compressed", "replace"])
+def test_other_settings_that_cannot_be_stored_leave_figures_and_weights_as_they_were(
+    tmp_path, monkeypatch, broken
+):
+    def full(*_, **__):
+        raise OSError("disk full")
+
+    reproduce.reproduce("toy", {"all": Part(run, 2)}, {"m": 2}, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(np if broken == "savez_compressed" else os, broken, full)
+    with pytest.raises(OSError, match="disk full"):
+        reproduce.reproduce("toy", {"all": Part(run, 2)}, {"m": 3}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_weights_of_other_settings_do_not_stay_beside_new_figures(tmp_path):
+    def bare(settings, seed):
+        return {"error": 1.0}, {}
+
+    reproduce.reproduce("toy", {"all": Part(run, 1)}, {"m": 2}, tmp_path)
+    reproduce.reproduce("toy", {"all": Part(bare, 1)}, {"m": 3}, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.json"]
+
+
+def a_link(path):
+    path.symlink_to("nowhere")
+
+
+THEIRS = {  # what lies where a run would be stored
+    "other JSON": ("toy.json", '{"a": 1}'),
+    "a list": ("toy.json", "[1]"),
+    "a text": ("toy.json", "dear diary"),
+    "another run": ("toy.json", '{"name": "other", "settings": {}, "made": [], "figures": {}}'),
+    "weights alone": ("toy.npz", "my weights"),
+    "a link": ("toy.json", None),
+}
+
+
+@pytest.mark.parametrize("kind", THEIRS)
+def test_what_no_run_stored_stays_as_it_is(tmp_path, monkeypatch, capsys, kind):
+    name, text = THEIRS[kind]
+    place = tmp_path / name
+    a_link(place) if text is None else place.write_text(text)
+    monkeypatch.setattr(
+        "course_utils.reproduce.__main__.RUNS", {"toy": ({"all": Part(run, 1)}, {})}
+    )
+    assert main(["toy", "--to", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{place} " in said
+    assert "move it away, or name another folder" in said
+    assert list(tmp_path.iterdir()) == [place]
+    assert place.is_symlink() or place.read_text() == text
+
+
+def test_other_weights_beside_a_run_stay(tmp_path):
+    reproduce.reproduce("toy", {"all": Part(run, 1)}, {"m": 2}, tmp_path)
+    (tmp_path / "toy.npz").write_text("my weights")
+    with pytest.raises(ValueError, match="are no run of toy"):
+        reproduce.reproduce("toy", {"all": Part(run, 1)}, {"m": 3}, tmp_path)
+    assert (tmp_path / "toy.npz").read_text() == "my weights"
 
 
 def test_a_seed_runs_with_the_settings_that_are_stored(tmp_path):

@@ -76,6 +76,19 @@ def test_all_is_all_and_long_files_come_first_and_each_stays_whole(project):
     assert files == sorted(files, key=order.index)
 
 
+def test_a_damaged_notebook_stops_nothing_at_collection(project):
+    odd = notebook_of("1 + 1")
+    odd.metadata.course = {"seconds": "long"}
+    nbformat.write(odd, project / "notebooks" / "03_odd.ipynb")
+    (project / "notebooks" / "04_empty.ipynb").touch()
+    (project / "notebooks" / "05_folder.ipynb").mkdir()
+    (project / "notebooks" / "06_link.ipynb").symlink_to("nowhere")
+    said = run(project, "--collect-only", "-q", "--all")
+    assert "9 tests collected" in said
+    for name in ("03_odd", "04_empty"):
+        assert f"notebooks/{name}.ipynb::the file" in said
+
+
 @pytest.mark.slow
 def test_a_file_that_is_not_there_is_named(project):
     assert "file or directory not found: tests/test_nothing.py" in run(

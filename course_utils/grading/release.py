@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import logging
 import os
+import sqlite3
 import sys
+import tempfile
 import warnings
 from base64 import b64encode
 from pathlib import Path
@@ -23,8 +25,9 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.grading import roster
 from course_utils.grading.cells import mark
-from course_utils.tools.delivery import deliver
-from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending, write
+from course_utils.tools.delivery import CURE, deliver, files_in, outside, place
+from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending
+from course_utils.tools.notebooks import read
 from course_utils.tools.outputs import form_of
 
 HOMEWORK = NOTEBOOKS / "homework"
@@ -56,8 +59,14 @@ def sources() -> dict[str, Path]:
 
 
 def settings(course: Path) -> Config:
-    """Return nbgrader's settings of a course folder."""
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    """Return nbgrader's settings of a course folder. ValueError if they are no Python that runs."""
+    try:
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    except Exception as error:  # whatever a lecturer wrote there
+        told = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{course / 'nbgrader_config.py'} does not run, mend it: {told}"
+        ) from error
     config.CourseDirectory.root = str(course.resolve())
     return config
 
@@ -129,41 +138,76 @@ def check(source: NotebookNode, name: str) -> None:
 
 
 def renew(course: Path) -> list[str]:
-    """Make or renew a course folder; return a line for each homework that changed.
+    """Make or renew a course folder; return a line for each file that changed.
 
-    What a lecturer changed in source/ stays, and is what is released; the course's new version is
-    put into updates/.
+    What a lecturer changed stays: an edited source is what is released, an edited release is what
+    students get, and the course's new version of either is put into updates/.
 
-    Raises FileNotFoundError without sources, RuntimeError with nbgrader's words if it fails.
+    Raises FileNotFoundError without sources; ValueError, before anything is written, if something
+    of somebody's is in the way; RuntimeError with nbgrader's words if it fails.
     """
-    homework = sources()
-    from nbgrader.apps import NbGraderAPI  # slow to import, and not where there are no sources
-
-    course.mkdir(parents=True, exist_ok=True)
-    if not (course / "nbgrader_config.py").exists():
-        write(course / "nbgrader_config.py", SETTINGS)
-    roster.template(course)
-    contents = {}
+    homework, course = sources(), outside(course)
+    contents = {"nbgrader_config.py": SETTINGS.encode()}
     for name, path in homework.items():
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read(path)
         check(notebook, path.name)
         text = nbformat.writes(with_expected_figures(notebook)) + "\n"
         contents[f"source/{name}/{path.name}"] = text.encode()
-    done = deliver(contents, course, aside=course / "updates")
-    lines = [line for line in done.values() if line.startswith("yours kept")]
-    api = NbGraderAPI(config=settings(course))
+    check_folder(course, homework)
+    course.mkdir(parents=True, exist_ok=True)
+    roster.template(course)
+    done = deliver(contents, course, aside="updates")
+    return [*done.values(), *deliver(released(course, homework), course, aside="updates").values()]
+
+
+def check_folder(course: Path, homework: dict[str, Path]) -> None:
+    """Raise ValueError if a folder holds what nbgrader would spoil, or what would spoil its work.
+
+    That is a gradebook.db of another program, a second notebook of a homework, a release/ that
+    leads elsewhere, or settings that do not run.
+    """
     for name, path in homework.items():
-        place = course / "source" / name / path.name
-        released = course / "release" / name / path.name
-        if released.is_file() and released.stat().st_mtime >= place.stat().st_mtime:
-            continue
-        check(nbformat.read(place, as_version=4), path.name)
-        with quiet():
-            result = api.generate_assignment(name, force=True)
-        if not result["success"]:
-            raise RuntimeError(f"nbgrader could not release {name}: {result['log'][-2000:]}")
-        lines.append(f"{name}: {released}")
-    return lines
+        place(course, f"release/{name}/{path.name}")
+        for other in (course / "source" / name).glob("*.ipynb"):
+            if other.name != path.name:
+                raise ValueError(f"{other} is not the course's notebook of {name}: {CURE}.")
+    if os.path.lexists(course / "nbgrader_config.py"):
+        settings(course)
+    gradebook = course / "gradebook.db"
+    if os.path.lexists(gradebook) and not is_gradebook(gradebook):
+        raise ValueError(f"{gradebook} is no gradebook of nbgrader: {CURE}.")
+
+
+def is_gradebook(path: Path) -> bool:
+    """Return whether a file is a database of nbgrader's, or one that is still empty."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+            tables = {name for (name,) in database.execute("select name from sqlite_master")}
+    except sqlite3.DatabaseError:
+        return False
+    return not tables or {"assignment", "grade"} <= tables
+
+
+def released(course: Path, homework: dict[str, Path]) -> dict[str, bytes]:
+    """Return what students get, by its path in the course folder: what nbgrader makes of source/.
+
+    It enters the cells into the gradebook. Raises RuntimeError with nbgrader's words if it fails.
+    """
+    from nbgrader.apps import NbGraderAPI  # slow to import, and not where there are no sources
+
+    config = settings(course)
+    with tempfile.TemporaryDirectory(dir=course, prefix=".course-") as draft:
+        config.CourseDirectory.release_directory = Path(draft).name
+        api = NbGraderAPI(config=config)
+        for name, path in homework.items():
+            check(read(course / "source" / name / path.name), path.name)
+            with quiet():
+                result = api.generate_assignment(name, force=True)
+            if not result["success"]:
+                told = str(result.get("log") or result.get("error"))[-2000:]
+                raise RuntimeError(f"nbgrader could not release {name}: {told}")
+        return files_in(Path(draft), "release")
 
 
 def master(course: Path, homework: str) -> NotebookNode:

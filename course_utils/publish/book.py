@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from codecs import decode
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -27,16 +28,17 @@ from sphinx.cmd.build import main as sphinx_build
 
 from course_utils.publish import assets, pictures
 from course_utils.publish.slides import DIRECTIVE
+from course_utils.tools.delivery import check_ours, files_in, outside, overwrite, remembered
 from course_utils.tools.execute import code_cells
 from course_utils.tools.files import BUILD, NOTEBOOKS, RESULTS, ROOT, chapters, ending
 from course_utils.tools.folding import KINDS, kind
 from course_utils.tools.nbval_plugin import IGNORE
+from course_utils.tools.notebooks import check
 from course_utils.tools.outputs import VIEW, alt_of
 
 PAGES = NOTEBOOKS / "book"
 PACK = "lecturers"  # a folder in it
 SITE = Path(__file__).parent / "site"
-MARK = ".course-book"  # in folders that a build made, and may clear
 SECTION = re.compile(r"^## (\d+) · .+$", re.MULTILINE)
 REFERENCE = re.compile(
     r"\bchapter (\d)(?:, section (\d+)|'s section (\d+))?|\bsection (\d+)\b", re.IGNORECASE
@@ -319,17 +321,6 @@ def api(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join(lines), "utf-8")
 
 
-def clear(*folders: Path) -> None:
-    """Make folders anew that an earlier build made; OSError if one holds somebody's own things."""
-    for folder in folders:
-        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
-            raise OSError(f"{folder} is no book of ours: name another --to, or move it away.")
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).touch()
-
-
 def refer(pages: Iterable[Path], sections: dict, keys: dict) -> None:
     """Turn what pages say of chapters, sections and papers into links."""
     for page in pages:
@@ -372,9 +363,20 @@ def lay_out(folder: Path) -> None:
     api(folder / "api")
 
 
-@ending(OSError)
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0; 2 and a sentence if something is missing; else Sphinx's own code."""
+def build(draft: Path, lecturer: bool) -> int:
+    """Let Sphinx build the book in draft/html from what is laid out beside it; its exit code."""
+    source = draft / "source"
+    source.mkdir()
+    lay_out(source)
+    if lecturer:
+        add_pack(source)
+    strict = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
+    doctrees = ["-d", str(draft / "doctrees")]  # Sphinx's own notes: not to be published
+    return sphinx_build([*strict, *doctrees, str(source), str(draft / "html")])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="course.py book", description=__doc__)
     parser.add_argument("--to", type=Path, default=BUILD / "book", metavar="FOLDER")
     parser.add_argument("--pictures", action="store_true", help="first draw those of the door anew")
@@ -383,22 +385,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--repository", default="", metavar="URL", help="where the course's code is"
     )
-    wanted = parser.parse_args(arguments)
+    return parser
+
+
+@ending(OSError, ValueError)
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0; 2 and a sentence if something is missing or in the way; else Sphinx's own
+    code, and the folder is as it was."""
+    wanted = parser().parse_args(arguments)
+    folder = outside(wanted.to)
+    check(chapters())
+    before = [name for name in remembered(folder) if name.startswith("html/")]
+    check_ours(folder, ["html/index.html", *before])  # now, for to build takes minutes
     os.environ.update(BOOK_ADDRESS=wanted.address, BOOK_REPOSITORY=wanted.repository)
     if wanted.pictures:
         pictures.draw(pictures.IMAGES)
         pictures.open_chapters(pictures.IMAGES)
-    # html, too, or pages that are no more would be published
-    clear(wanted.to / "source", wanted.to / "html")
-    lay_out(wanted.to / "source")
-    if wanted.lecturer:
-        add_pack(wanted.to / "source")
-    strict = ["-n", "-W", "--keep-going", "-q", "-E", "-b", "html"]
-    doctrees = ["-d", str(wanted.to / "doctrees")]  # Sphinx's own notes: not to be published
-    code = sphinx_build([*strict, *doctrees, str(wanted.to / "source"), str(wanted.to / "html")])
-    if not code:
-        print(wanted.to / "html" / "index.html")
-    return code
+    with tempfile.TemporaryDirectory(prefix="course-") as draft:
+        code = build(Path(draft), wanted.lecturer)
+        if code:
+            print(f"The book has faults, named above: {folder} is as it was.", file=sys.stderr)
+            return code
+        # Pages of before that are no more would be published.
+        overwrite(files_in(Path(draft, "html"), "html"), folder, gone=before)
+    print(folder / "html" / "index.html")
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ the two files that Binder reads. Put the folder under version control anywhere, 
 """
 
 import argparse
-import hashlib
 import re
 import sys
 from pathlib import Path
@@ -15,8 +14,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from course_utils.tools.delivery import outside, overwrite
 from course_utils.tools.files import BUILD, chapters, ending
-from course_utils.tools.files import write as put
+from course_utils.tools.notebooks import check
 
 FORM = "https://github.com/YOU/COURSE"
 ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)(?::\d+)?(?P<path>(?:/[\w.~+-]+)+)/?", re.ASCII)
@@ -35,7 +35,6 @@ if find_spec("course_utils") is None:
 """
 # PyTorch without CUDA, on machines that have no GPU.
 REQUIREMENTS = "--extra-index-url https://download.pytorch.org/whl/cpu\n{wanted}\n"
-LEDGER = ".course-launch"  # the sha256 of all that was written here, a line each
 
 
 def installs(address: str) -> bool:
@@ -95,26 +94,6 @@ def made(address: str) -> dict[str, str]:
     return texts
 
 
-def write(texts: dict[str, str], folder: Path) -> None:
-    """Write files into a folder, over nothing but what an earlier call wrote there.
-
-    Raises FileExistsError, before anything is written, if a file there is another's work.
-    """
-    ledger, contents = folder / LEDGER, {name: text.encode() for name, text in texts.items()}
-    ours = set(ledger.read_text("utf-8").split()) if ledger.is_file() else set()
-    ours |= {hashlib.sha256(content).hexdigest() for content in contents.values()}
-    there = [folder / name for name in texts if (folder / name).exists()]
-    foreign = [p.name for p in there if hashlib.sha256(p.read_bytes()).hexdigest() not in ours]
-    if foreign:
-        raise FileExistsError(
-            f"{folder} holds a {foreign[0]} that this did not write: name another --to."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    put(ledger, "\n".join(sorted(ours)) + "\n")  # first: a stopped run is known as ours
-    for name, text in texts.items():
-        put(folder / name, text)
-
-
 @ending(OSError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 and a sentence if the address is none or work would be lost."""
@@ -122,9 +101,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("address", help=f"of your repository, {FORM}")
     parser.add_argument("--to", type=Path, default=BUILD / "launch", metavar="FOLDER")
     wanted = parser.parse_args(arguments)
+    folder = outside(wanted.to)
+    check(chapters())
     texts = made(repository(wanted.address))
-    write(texts, wanted.to)
-    print(f"{len(texts) - 2} chapters and two files for Binder: {wanted.to}")
+    overwrite({name: text.encode() for name, text in texts.items()}, folder)
+    print(f"{len(texts) - 2} chapters and two files for Binder: {folder}")
     return 0
 
 

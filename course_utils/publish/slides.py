@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,9 @@ from pygments.formatters import HtmlFormatter
 
 from course_utils.publish import assets, talks
 from course_utils.publish.talks import Note
+from course_utils.tools.delivery import files_in, outside, overwrite
 from course_utils.tools.files import BUILD, ROOT, chapters, ending, notebook_named
+from course_utils.tools.notebooks import read
 from course_utils.tools.outputs import form_of
 
 TALKS = ROOT / "notebooks" / "book" / "lecturers" / "talks"
@@ -70,8 +73,10 @@ def grouped(notebook: NotebookNode) -> list[list[NotebookNode]]:
 def deck(notebook: NotebookNode, talk: dict[str, Note] | None = None) -> NotebookNode:
     """Return a notebook laid out for slides: code that draws is hidden, the talk is notes.
 
-    Raises ValueError if a note of the talk is for no slide.
+    Raises ValueError if the notebook has no title, or a note of the talk is for no slide.
     """
+    if not (notebook.cells and HEADING.search(notebook.cells[0].source)):
+        raise ValueError("its first cell is no title, which begins with `# `")
     head, left, lecture = notebook.cells[0], dict(talk or {}), 1
     laid_out, section, seen = [], "", []
     for cells in grouped(notebook):
@@ -168,17 +173,23 @@ def page(notebook: NotebookNode, talk: dict[str, Note] | None = None) -> str:
 
 
 def write(paths: list[Path], folder: Path) -> list[Path]:
-    """Write the decks of notebooks, and what they need, into a folder."""
+    """Write the decks of notebooks, and what they need, into a folder; return the decks.
+
+    A notebook of which none can be made is named on stderr, and left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for package in ("mathjax", "reveal.js"):
         assets.put(package, folder)
     shutil.copy(TEMPLATES / "deck.css", folder)
     made = []
     for path in paths:
+        try:
+            text = page(read(path), talks.read(TALKS / f"{path.stem}.md"))
+        except ValueError as error:
+            print(f"There is no deck of {path.stem}: {error}", file=sys.stderr)
+            continue
         made.append(folder / f"{path.stem}.html")
-        talk = talks.read(TALKS / f"{path.stem}.md")
-        made[-1].write_text(page(nbformat.read(path, as_version=4), talk), encoding="utf-8")
-        print(made[-1])
+        made[-1].write_text(text, encoding="utf-8")
     return made
 
 
@@ -230,7 +241,8 @@ def printed(browser: Browser, made: Path) -> Path:
 
 @ending(OSError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 and a sentence if something is missing."""
+    """Run the command; 0, or 2 and a sentence if a deck or something else is missing, or in the
+    way."""
     parser = argparse.ArgumentParser(prog="course.py slides", description=__doc__)
     parser.add_argument(
         "chapters", nargs="*", type=notebook_named, help="01_ista, say; all of the course if none"
@@ -238,12 +250,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=BUILD / "slides", metavar="FOLDER")
     parser.add_argument("--pdf", action="store_true", help="print each deck, too")
     wanted = parser.parse_args(arguments)
-    made = write(wanted.chapters or chapters(), wanted.to.resolve())
-    if wanted.pdf:
-        with chromium() as browser:
-            for path in made:
-                print(printed(browser, path))
-    return 0
+    folder, paths = outside(wanted.to), wanted.chapters or chapters()
+    with tempfile.TemporaryDirectory(prefix="course-") as draft:
+        decks = made = write(paths, Path(draft))
+        if wanted.pdf:
+            with chromium() as browser:
+                made = [*decks, *(printed(browser, path) for path in decks)]
+        overwrite(files_in(Path(draft)), folder)
+    print(*(folder / path.name for path in made), sep="\n")
+    return 0 if len(decks) == len(paths) else 2
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ A run has parts. Each seed of each part is stored as soon as it is done, so that
 stopped goes on where it was. The chapters read only what is stored.
 """
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
@@ -17,18 +20,20 @@ from torch import Tensor
 from course_utils.reproduce import record
 from course_utils.tools import cluster
 from course_utils.tools.cluster import Task
-from course_utils.tools.files import replacing, write
+from course_utils.tools.delivery import CURE, content
+from course_utils.tools.files import replacing
 
 Outcome = tuple[dict[str, float], dict[str, Tensor]]  # figures and weights of one seed
 
 
 class Part(NamedTuple):
     """A function of settings and seed that returns figures and weights; how many seeds it wants;
-    and code that it runs beside its own: the source of a chapter's cells, and definitions."""
+    and code that it runs beside its own: what returns the source of a chapter's cells, and
+    definitions."""
 
     run: Callable[[dict, int], Outcome]
     seeds: int
-    cells: str = ""
+    cells: Callable[[], str] = str  # which returns ""
     also: tuple[record.Definition, ...] = ()
 
 
@@ -73,10 +78,11 @@ def reproduce(
 
     At most `most` seeds of each part, where `runner` runs them. Settings other than those stored
     begin anew; until their first seed is done, what is stored stands. The weights are those of seed
-    0. Raises RuntimeError, which names the seeds that failed, when all others are stored.
+    0. Raises ValueError, before anything runs, if something of somebody's is in the place of what
+    would be stored; RuntimeError, which names the seeds that failed, when all others are stored.
     """
     path = folder / f"{name}.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    stored = on_file(path)
     anew = stored is None or {**stored["settings"], "seeds": None} != {**settings, "seeds": None}
     if anew:
         stored = {"name": name, "command": f"python -m course_utils.reproduce {name}"}
@@ -87,16 +93,36 @@ def reproduce(
             failed.append(f"{key}, seed {seed}: {measured!r}")
             continue
         _note(stored, key, seed, measured)
-        if anew:
-            path.with_suffix(".npz").unlink(missing_ok=True)
-            anew = False
-        if seed == 0 and measured.weights:
-            _add_weights(path.with_suffix(".npz"), measured.weights)
-        write(path, json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
+        _store(path, stored, measured.weights if seed == 0 else {}, anew)
+        anew = False
     if failed:
         raise RuntimeError("\n".join([f"{name}: {len(failed)} seeds failed", *failed]))
     counts = {key: len(seeds) for key, seeds in done(stored).items()}
     print(f"{name}: {counts} seeds are stored in {path.name}")
+
+
+def on_file(path: Path) -> dict | None:
+    """Return what a run stored at NAME.json; None if there is nothing, nor weights beside it.
+
+    Raises ValueError if something else is in the place of either file: it is somebody's own.
+    """
+    kept = path.with_suffix(".npz")
+    for place in (path, kept):
+        if os.path.lexists(place) and content(place) is None:
+            raise ValueError(f"{place} is a link or a folder, and no stored run: {CURE}.")
+    if not path.exists():
+        if kept.exists():
+            raise ValueError(f"{kept} lies where weights go, and no run stored it: {CURE}.")
+        return None
+    try:
+        stored = json.loads(path.read_bytes())
+        whole = stored["name"] == path.stem and {"settings", "made", "figures"} <= stored.keys()
+        _arrays(kept)
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, BadZipFile):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path} and what is beside it are no run of {path.stem}: {CURE}.")
+    return stored
 
 
 def done(stored: dict) -> dict[str, list[int]]:
@@ -122,7 +148,7 @@ def _missing(
 
 def _measured(part: Part, settings: dict, seed: int) -> Measured:
     """Run a seed where this is called; its figures, weights, seconds and maker."""
-    made = record.maker(record.code_of(part.run, part.cells, part.also))
+    made = record.maker(record.code_of(part.run, part.cells(), part.also))
     start = time.monotonic()
     figures, weights = part.run(settings, seed)
     made["machine"] = record.machine()  # by now it is known whether a GPU was in use
@@ -153,12 +179,27 @@ def _rounded(value: float) -> float | int | None:
     return int(value) if float(value).is_integer() else float(f"{value:.6g}")
 
 
-def _add_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Put weights, as float16, beside those that path holds already."""
-    arrays = {}
-    if path.is_file():
-        with np.load(path) as held:
-            arrays = dict(held)
-    arrays |= {key: value.numpy(force=True).astype(np.float16) for key, value in weights.items()}
-    with replacing(path) as file:
-        np.savez_compressed(file, **arrays)
+def _store(path: Path, stored: dict, weights: dict[str, Tensor], anew: bool) -> None:
+    """Store figures and, where there are some, weights as float16 beside those that are there.
+
+    If the figures begin anew, no weights of the old ones stay. The files change places at the end,
+    and nothing else is done then: whatever is interrupted before leaves both as they were.
+    """
+    kept = path.with_suffix(".npz")
+    new = {key: value.numpy(force=True).astype(np.float16) for key, value in weights.items()}
+    with contextlib.ExitStack() as both:  # the last that is entered takes its place first
+        text = json.dumps(stored, indent=1, ensure_ascii=False) + "\n"
+        both.enter_context(replacing(path)).write(text.encode())
+        if new:
+            arrays = new if anew else _arrays(kept) | new
+            np.savez_compressed(both.enter_context(replacing(kept)), **arrays)
+        elif anew:
+            both.callback(kept.unlink, missing_ok=True)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays that a file of weights holds; none if it is not there."""
+    if not path.is_file():
+        return {}
+    with np.load(path) as held:
+        return dict(held)

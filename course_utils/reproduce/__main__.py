@@ -16,12 +16,14 @@ from course_utils.reproduce import (
     live,
     local,
     noise,
+    on_file,
     reproduce,
     run_locally,
     run_on_cluster,
 )
 from course_utils.reproduce.record import commit
 from course_utils.reproduce.stale import page, stale
+from course_utils.tools.delivery import resolved
 from course_utils.tools.files import NOTEBOOKS, RESULTS, write
 
 # name: its parts, and the settings whose change makes stored figures worthless
@@ -135,11 +137,16 @@ def main(arguments: list[str]) -> int:
     if options.to is None and commit().endswith("-dirty"):
         print(DIRTY, file=sys.stderr)
         return 2
-    folder = options.to or shared("results")
     parts, settings = RUNS[options.name]
     runner = partial(run_on_cluster, options.scheduler) if options.scheduler else run_locally
     try:
+        folder = resolved(options.to or shared("results"))
         folder.mkdir(parents=True, exist_ok=True)
+        on_file(folder / f"{options.name}.json")
+    except (OSError, ValueError) as in_the_way:
+        print(in_the_way, file=sys.stderr)
+        return 2
+    try:
         reproduce(options.name, parts, settings, folder, options.seeds, runner)
     except (OSError, RuntimeError) as stopped:
         if not options.scheduler:

@@ -27,11 +27,16 @@ default_rng = np.random.default_rng
 
 def part(chapter: ModuleType, notebook: str) -> tuple[dict[str, Part], dict]:
     """Return the parts and settings of a run of a notebook's cells under ten seeds; what it wants
-    stands in a module of this package as WANTED. Raises KeyError if no cell has a wanted id."""
+    stands in a module of this package as WANTED. The notebook is read when it is needed."""
     run = partial(seed_of, chapter.WANTED)
-    ran = "\n".join(cell.source for cell in cells(notebook, chapter.WANTED))
+    ran = partial(source_of, notebook, chapter.WANTED)
     also = (Definition(chapter.__name__, "WANTED"),)
     return {"all": Part(run, 10, ran, also)}, {"notebook": notebook}
+
+
+def source_of(notebook: str, wanted: Wanted) -> str:
+    """Return the source of the cells that `figures` runs. Raises KeyError as `cells` does."""
+    return "\n".join(cell.source for cell in cells(notebook, wanted))
 
 
 def seed_of(wanted: Wanted, settings: dict, seed: int) -> Outcome:

@@ -41,7 +41,7 @@ def stale(runs: dict[str, Run], folder: Path) -> list[Stale]:
 
 def reason(parts: dict[str, Part], stored: dict) -> str:
     """Return why what is stored is stale; "" if it is not."""
-    today = {key: code_of(part.run, part.cells, part.also) for key, part in parts.items()}
+    today = {key: code_of(part.run, part.cells(), part.also) for key, part in parts.items()}
     unknown = {one["part"] for one in stored["made"] if one["code"] is None}
     changed = {one["part"] for one in stored["made"] if one["code"] != today.get(one["part"])}
     if unknown:

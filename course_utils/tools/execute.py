@@ -33,6 +33,7 @@ from traitlets.config import Config
 
 from course_utils.tools.files import ELSEWHERE, NOTEBOOKS, notebook_named, write
 from course_utils.tools.folding import fold
+from course_utils.tools.notebooks import read
 from course_utils.tools.outputs import VIEW
 
 HEADER = re.compile(r"(seconds to run: \*\*)(\d+)(\*\*)")
@@ -83,11 +84,7 @@ def execute(path: Path) -> bool:
     Raises ValueError, and leaves the file as it was, when it is no notebook, a cell raises or
     runs into the time limit, or the kernel dies.
     """
-    before = path.read_text(encoding="utf-8")
-    try:
-        stored, notebook = (nbformat.reads(before, as_version=4) for _ in range(2))
-    except nbformat.reader.NotJSONError as error:
-        raise ValueError(f"{path} is not a notebook: its text is not JSON.") from error
+    stored, notebook, before = read(path), read(path), path.read_text(encoding="utf-8")
     seconds = run(notebook, path.parent)
     notebook = normalised(notebook)
     if is_from_this_code(notebook):

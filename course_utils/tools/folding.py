@@ -37,7 +37,10 @@ def fold(notebook: NotebookNode) -> None:
 
 def kind(cell: NotebookNode) -> str | None:
     """Return for what a code cell is folded, one of KINDS; None if it is not."""
-    tree = ast.parse(cell.source)
+    try:
+        tree = ast.parse(cell.source)
+    except SyntaxError:  # IPython's own: %timeit, !ls
+        return None
     if cell.id.startswith(TO_READ):
         return None
     if tree.body and all(isinstance(node, IMPORTING) for node in tree.body):

@@ -13,7 +13,6 @@ pyproject.toml asks for it, so that other projects of this environment keep nbva
 nbval talks to the kernel itself and has no public hooks for this, so its version is pinned.
 """
 
-import json
 import math
 import re
 import time
@@ -25,6 +24,7 @@ from queue import Empty
 
 import pytest
 
+from course_utils.tools.notebooks import fault
 from course_utils.tools.outputs import FORMS
 
 try:
@@ -239,21 +239,6 @@ class Fault(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.path.name
-
-
-def fault(path: Path) -> str:
-    """Say why a notebook cannot be run as it is, or nothing."""
-    try:
-        notebook = json.loads(path.read_text("utf-8"))
-        ids = Counter(cell.get("id") for cell in notebook["cells"])
-        named = (notebook["nbformat"], notebook["nbformat_minor"]) >= (4, 5)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"is no notebook that can be read ({type(error).__name__}: {error})."
-    doubled = [str(ident) for ident, count in ids.items() if ident and count > 1]
-    wrong = [f"without an id: {ids[None]}"] if named and ids[None] else []
-    wrong += [f"with the same id: {', '.join(doubled)}"] if doubled else []
-    cure = "JupyterLab gives each cell an id of its own when it opens and saves the notebook"
-    return f"has cells {'; '.join(wrong)}. {cure}." if wrong else ""
 
 
 def patiently(wait: callable, alive: callable, msg_id: str, timeout: float | None) -> None:

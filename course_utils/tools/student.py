@@ -23,14 +23,6 @@ from course_utils.tools import delivery
 from course_utils.tools.files import ROOT
 
 
-def _check_folder(folder: Path, source: Path) -> None:
-    """Raise ValueError if ``folder`` cannot be a student's folder."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; name a folder.")
-    if any(place.exists() and place.samefile(source) for place in (folder, *folder.parents)):
-        raise ValueError(f"{folder} is where the course itself lives; name a folder outside it.")
-
-
 def deliver(source: Path, folder: Path) -> list[str]:
     """Copy the notebooks of the course into a student's folder, or bring their updates.
 
@@ -43,14 +35,14 @@ def deliver(source: Path, folder: Path) -> list[str]:
         A line for each file that changed, so an empty list if there was nothing new.
 
     Raises:
-        ValueError: if ``folder`` is a file or lies in ``source``, or ``source`` has no notebook.
+        ValueError: if ``folder`` is a file or lies in the course, a link or a file is in the way,
+            or ``source`` has no notebook.
         OSError: if ``folder`` cannot be written; nothing is lost, and a later run completes.
     """
-    folder = folder.expanduser().resolve()
     notebooks = sorted(source.glob("*.ipynb"))
     if not notebooks:
         raise ValueError(f"There is no notebook of the course in {source}; install it again.")
-    _check_folder(folder, source)
+    folder = delivery.outside(folder, source)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {notebook.name: notebook.read_bytes() for notebook in notebooks}
     return [*delivery.deliver(contents, folder).values()]

@@ -29,7 +29,11 @@ from .needed import needed
 SECONDS = -1  # last: what is measured here wants the machine to itself
 SLIDER = "plots.sliders("
 CHAPTERS = {path.stem: path for path in slides.chapters()}
-SLIDING = [name for name, path in CHAPTERS.items() if SLIDER in path.read_text("utf-8")]
+SLIDING = [  # read as bytes: a damaged chapter is told by its own tests
+    name
+    for name, path in CHAPTERS.items()
+    if path.is_file() and SLIDER.encode() in path.read_bytes()
+]
 WHOLE = ("00_start_here", "03_drsae")
 QUICK = ("00_start_here", "06_noise_or_sparsity")  # what runs by default; 6's slider needs little
 AT_ONCE = 3  # chapters that run: while one is opened, two keep two cores busy
