@@ -10,25 +10,35 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import sys
+import unicodedata
 import warnings
 from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.grading.cells import mark
+from course_utils.grading.variants import SEEN, TAG, varied
 from course_utils.tools.delivery import deliver
 from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending, write
 from course_utils.tools.outputs import form_of
 
+LONGEST = 120  # bytes in the name of a student's folder
+UNSAFE = re.compile(r"[^\w @+,=.-]|^[. ]|[. ]$")  # in such a name, on any system
 HOMEWORK = NOTEBOOKS / "homework"
 DEFAULT = Path("build") / "homework"
 SETTINGS = '''"""Settings of nbgrader for this course; yours to change."""
+
+from nbconvert.preprocessors import TagRemovePreprocessor
 
 c = get_config()  # noqa: F821 - nbgrader hands it in
 c.CourseDirectory.course_id = "learned-sparse-coding"
@@ -37,6 +47,9 @@ c.ClearSolutions.code_stub = {
 }
 c.ClearSolutions.text_stub = "*Your answer, in place of this line.*"
 c.IncludeHeaderFooter.header = ""
+c.TagRemovePreprocessor.enabled = True  # what draws variants is for instructors alone
+c.TagRemovePreprocessor.remove_cell_tags = {"variant"}
+c.GenerateAssignment.preprocessors.prepend([TagRemovePreprocessor])
 '''
 
 
@@ -55,10 +68,24 @@ def sources() -> dict[str, Path]:
 
 
 def settings(course: Path) -> Config:
-    """Return nbgrader's settings of a course folder."""
+    """Return nbgrader's settings of a course folder, whose own may be older than variants are."""
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course.resolve())
+    config.TagRemovePreprocessor.enabled = True
+    config.TagRemovePreprocessor.remove_cell_tags = {TAG}
+    config.GenerateAssignment.preprocessors.prepend([TagRemovePreprocessor])
     return config
+
+
+def steps(course: Path) -> list:
+    """Return what nbgrader does to a source when it releases it, without its gradebook."""
+    from nbgrader.converters import GenerateAssignment
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.preprocessors import SaveCells
+
+    config = settings(course)
+    kinds = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+    return [kind(config=config) for kind in kinds.preprocessors if kind is not SaveCells]
 
 
 @contextlib.contextmanager
@@ -97,7 +124,7 @@ def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
     alt = output.data["text/plain"].replace("[", "(").replace("]", ")").replace("\n", " ")
     form = form_of(output)
     name = "seen.svg" if form == "image/svg+xml" else "seen.png"
-    text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:{name})"
+    text = f"{SEEN}\n\n![{alt}](attachment:{name})"
     below = new_markdown_cell(text, id=f"{cell.id}-expected")
     below.attachments = {name: {form: attached(output.data[form], form)}}
     plain = {"grade": False, "locked": True, "solution": False, "task": False}
@@ -164,26 +191,107 @@ def renew(course: Path) -> list[str]:
     return lines
 
 
+def cleared(notebook: NotebookNode, of_release: list) -> NotebookNode:
+    """Return a source as it is released; of_release are the `steps`."""
+    resources: dict = {"unique_key": "notebook"}
+    with quiet():
+        for step in of_release:
+            notebook, resources = step(notebook, resources)
+    return notebook
+
+
+def source_of(course: Path, homework: str) -> tuple[str, NotebookNode]:
+    """Return the name of a homework's notebook and its source in the course folder.
+
+    Raises ValueError if the course folder does not hold this homework, or see `check`.
+    """
+    found = sorted((course / "source" / homework).glob("*.ipynb"))
+    if len(found) != 1:
+        raise ValueError(_none(course, homework))
+    source = nbformat.read(found[0], as_version=4)
+    check(source, found[0].name)
+    return found[0].stem, source
+
+
+def _none(course: Path, homework: str) -> str:
+    return (
+        f"{course} holds no homework {homework}: make it with `python3 course.py homework"
+        f" {course}`, or name another folder with --course."
+    )
+
+
+def with_tests(released: NotebookNode, source: NotebookNode, name: str) -> NotebookNode:
+    """Return a released notebook with the hidden tests of its source, and its name."""
+    tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
+    for cell in released.cells:
+        if cell.cell_type == "code" and cell.id in tests:
+            cell.source = tests[cell.id]
+    released.metadata["name"] = name
+    return released
+
+
 def master(course: Path, homework: str) -> NotebookNode:
     """Return what answers are put into: the released notebook with its hidden tests.
 
     Raises ValueError if the course folder does not hold this homework, or see `check`.
     """
-    found = sorted((course / "source" / homework).glob("*.ipynb"))
-    released = [course / "release" / homework / path.name for path in found]
-    if len(found) != 1 or not released[0].is_file():
-        raise ValueError(
-            f"{course} holds no homework {homework}: make it with `python3 course.py homework"
-            f" {course}`, or name another folder with --course."
-        )
-    notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
-    check(source, found[0].name)
-    tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and cell.id in tests:
-            cell.source = tests[cell.id]
-    notebook.metadata["name"] = found[0].stem
-    return notebook
+    name, source = source_of(course, homework)
+    released = course / "release" / homework / f"{name}.ipynb"
+    if not released.is_file():
+        raise ValueError(_none(course, homework))
+    return with_tests(nbformat.read(released, as_version=4), source, name)
+
+
+# A variant for each student
+
+
+def release_each(course: Path, homework: str, students: Sequence[str]) -> list[Path]:
+    """Write a notebook for each student, its numbers drawn for them; return where they lie.
+
+    That is COURSE/variants/HOMEWORK/STUDENT. One that a lecturer has changed stays, and the new one
+    is put beside it. Raises ValueError if the course folder does not hold this homework, if its
+    variants cannot be drawn, or if a student is named twice.
+    """
+    twice = [student for student, count in Counter(map(folder_of, students)).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is in the list of students twice: name each once.")
+    name, source = source_of(course, homework)
+    of_release, contents = steps(course), {}
+    for student in students:
+        notebook = cleared(varied(source, homework, student), of_release)
+        text = nbformat.writes(notebook) + "\n"
+        contents[f"{homework}/{folder_of(student)}/{name}.ipynb"] = text.encode()
+    place = course / "variants"
+    place.mkdir(exist_ok=True)
+    deliver(contents, place)
+    return [place / path for path in contents]
+
+
+def folder_of(student: str) -> str:
+    """Return the name of a student's folder: the id, and %XX for what a file's name may not hold.
+
+    A long one is cut, and ends with a hash.
+    """
+    name = UNSAFE.sub(_percent, unicodedata.normalize("NFC", student))
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name[: LONGEST // 6]}-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def _percent(found: re.Match) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
+
+
+def master_of(course: Path, homework: str, student: str) -> NotebookNode:
+    """Return what this student's answers are put into: the student's variant with its hidden tests.
+
+    Raises ValueError if the course folder does not hold this homework, or its variants cannot be
+    drawn; see `check` and `variants.varied`.
+    """
+    name, source = source_of(course, homework)
+    own = varied(source, homework, student)
+    tests = nbformat.from_dict(own)
+    return with_tests(cleared(own, steps(course)), tests, name)
 
 
 def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
