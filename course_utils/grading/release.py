@@ -7,6 +7,7 @@ grades and whatever else lies in the folder stay.
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import logging
 import os
@@ -17,12 +18,14 @@ import warnings
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_markdown_cell, writes_json
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -75,17 +78,6 @@ def settings(course: Path) -> Config:
     config.TagRemovePreprocessor.remove_cell_tags = {TAG}
     config.GenerateAssignment.preprocessors.prepend([TagRemovePreprocessor])
     return config
-
-
-def steps(course: Path) -> list:
-    """Return what nbgrader does to a source when it releases it, without its gradebook."""
-    from nbgrader.converters import GenerateAssignment
-    from nbgrader.coursedir import CourseDirectory
-    from nbgrader.preprocessors import SaveCells
-
-    config = settings(course)
-    kinds = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
-    return [kind(config=config) for kind in kinds.preprocessors if kind is not SaveCells]
 
 
 @contextlib.contextmanager
@@ -191,33 +183,43 @@ def renew(course: Path) -> list[str]:
     return lines
 
 
-def cleared(notebook: NotebookNode, of_release: list) -> NotebookNode:
-    """Return a source as it is released; of_release are the `steps`."""
-    resources: dict = {"unique_key": "notebook"}
-    with quiet():
-        for step in of_release:
-            notebook, resources = step(notebook, resources)
-    return notebook
+def master(course: Path, homework: str) -> NotebookNode:
+    """Return what answers are put into: the released notebook with its hidden tests.
+
+    Raises ValueError if the course folder does not hold this homework, or see `check`.
+    """
+    sheets = sheets_of(course, homework)
+    return with_tests(sheets.released, sheets.source, sheets.name)
 
 
-def source_of(course: Path, homework: str) -> tuple[str, NotebookNode]:
-    """Return the name of a homework's notebook and its source in the course folder.
+class Sheets(NamedTuple):
+    """The notebooks of a homework in a course folder, the same for all students."""
+
+    name: str  # of the file, without its ending
+    source: NotebookNode
+    released: NotebookNode
+
+
+def sheets_of(course: Path, homework: str) -> Sheets:
+    """Return source and release of a homework.
 
     Raises ValueError if the course folder does not hold this homework, or see `check`.
     """
     found = sorted((course / "source" / homework).glob("*.ipynb"))
-    if len(found) != 1:
-        raise ValueError(_none(course, homework))
-    source = nbformat.read(found[0], as_version=4)
+    released = [course / "release" / homework / path.name for path in found]
+    if len(found) != 1 or not released[0].is_file():
+        raise ValueError(
+            f"{course} holds no homework {homework}: make it with `python3 course.py homework"
+            f" {course}`, or name another folder with --course."
+        )
+    source, common = (_read(p, p.stat().st_mtime_ns) for p in (found[0], released[0]))
     check(source, found[0].name)
-    return found[0].stem, source
+    return Sheets(found[0].stem, nbformat.from_dict(source), nbformat.from_dict(common))
 
 
-def _none(course: Path, homework: str) -> str:
-    return (
-        f"{course} holds no homework {homework}: make it with `python3 course.py homework"
-        f" {course}`, or name another folder with --course."
-    )
+@lru_cache(maxsize=4)
+def _read(path: Path, _changed: int) -> NotebookNode:
+    return nbformat.read(path, as_version=4)  # of a class, each student's variant needs it
 
 
 def with_tests(released: NotebookNode, source: NotebookNode, name: str) -> NotebookNode:
@@ -230,18 +232,6 @@ def with_tests(released: NotebookNode, source: NotebookNode, name: str) -> Noteb
     return released
 
 
-def master(course: Path, homework: str) -> NotebookNode:
-    """Return what answers are put into: the released notebook with its hidden tests.
-
-    Raises ValueError if the course folder does not hold this homework, or see `check`.
-    """
-    name, source = source_of(course, homework)
-    released = course / "release" / homework / f"{name}.ipynb"
-    if not released.is_file():
-        raise ValueError(_none(course, homework))
-    return with_tests(nbformat.read(released, as_version=4), source, name)
-
-
 # A variant for each student
 
 
@@ -252,19 +242,58 @@ def release_each(course: Path, homework: str, students: Sequence[str]) -> list[P
     is put beside it. Raises ValueError if the course folder does not hold this homework, if its
     variants cannot be drawn, or if a student is named twice.
     """
-    twice = [student for student, count in Counter(map(folder_of, students)).items() if count > 1]
+    twice = [name for name, count in Counter(map(folder_of, students)).items() if count > 1]
     if twice:
         raise ValueError(f"{twice[0]} is in the list of students twice: name each once.")
-    name, source = source_of(course, homework)
-    of_release, contents = steps(course), {}
+    sheets, of_release = sheets_of(course, homework), steps(course)
+    contents = {}
     for student in students:
-        notebook = cleared(varied(source, homework, student), of_release)
-        text = nbformat.writes(notebook) + "\n"
-        contents[f"{homework}/{folder_of(student)}/{name}.ipynb"] = text.encode()
+        own = varied(sheets.source, homework, student)
+        text = writes_json(as_released(own, sheets, of_release)) + "\n"
+        contents[f"{homework}/{folder_of(student)}/{sheets.name}.ipynb"] = text.encode()
     place = course / "variants"
     place.mkdir(exist_ok=True)
     deliver(contents, place)
     return [place / path for path in contents]
+
+
+def master_of(course: Path, homework: str, student: str) -> NotebookNode:
+    """Return what this student's answers are put into: the student's variant with its hidden tests.
+
+    Raises ValueError if the course folder does not hold this homework, or its variants cannot be
+    drawn; see `check` and `variants.varied`.
+    """
+    sheets = sheets_of(course, homework)
+    own = varied(sheets.source, homework, student)
+    tests = nbformat.from_dict(own)
+    return with_tests(as_released(own, sheets, steps(course)), tests, sheets.name)
+
+
+def steps(course: Path) -> list:
+    """Return what nbgrader does to a source when it releases it, without its gradebook."""
+    from nbgrader.converters import GenerateAssignment
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.preprocessors import SaveCells
+
+    config = settings(course)
+    converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+    return [kind(config=config) for kind in converter.preprocessors if kind is not SaveCells]
+
+
+def as_released(own: NotebookNode, sheets: Sheets, of_release: list) -> NotebookNode:
+    """Return a student's source as it is released: the common release with the cells that differ.
+
+    of_release are the `steps`.
+    """
+    common = {cell.id: cell.source for cell in sheets.source.cells}
+    part = {**own, "cells": [cell for cell in own.cells if cell.source != common[cell.id]]}
+    notebook, resources = nbformat.from_dict(part), {}
+    with quiet():
+        for step in of_release:
+            notebook, resources = step(notebook, resources)
+    new = {cell.id: cell for cell in notebook.cells}
+    cells = [new.get(cell.id, cell) for cell in sheets.released.cells]
+    return nbformat.from_dict({**sheets.released, "cells": cells})
 
 
 def folder_of(student: str) -> str:
@@ -280,18 +309,6 @@ def folder_of(student: str) -> str:
 
 def _percent(found: re.Match) -> str:
     return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
-
-
-def master_of(course: Path, homework: str, student: str) -> NotebookNode:
-    """Return what this student's answers are put into: the student's variant with its hidden tests.
-
-    Raises ValueError if the course folder does not hold this homework, or its variants cannot be
-    drawn; see `check` and `variants.varied`.
-    """
-    name, source = source_of(course, homework)
-    own = varied(source, homework, student)
-    tests = nbformat.from_dict(own)
-    return with_tests(cleared(own, steps(course)), tests, name)
 
 
 def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
@@ -314,13 +331,37 @@ def checks_of_the_course() -> str:
     return digest.hexdigest()
 
 
+def ids(path: Path) -> list[str]:
+    """Return the students of a list: the column `id` of a CSV file.
+
+    Raises ValueError if there is none, or nobody in it.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        found = [(row.get("id") or "").strip() for row in csv.DictReader(file)]
+    if not any(found):
+        raise ValueError(f"{path} names no students: it needs a column `id`, and a line for each.")
+    return [student for student in found if student]
+
+
 @ending(OSError, RuntimeError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one sentence about what went wrong."""
     parser = argparse.ArgumentParser(prog="course.py homework", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT, metavar="FOLDER")
-    course = parser.parse_args(arguments).folder
+    parser.add_argument(
+        "--variants", metavar="HOMEWORK", help="write one notebook for each student"
+    )
+    parser.add_argument("--students", type=Path, metavar="FILE", help="a CSV file with a column id")
+    wanted = parser.parse_args(arguments)
+    if (wanted.variants is None) != (wanted.students is None):
+        parser.error("--variants and --students need each other")
+    course = wanted.folder
     print(*renew(course) or ["nothing new"], sep="\n")
+    if wanted.variants:
+        written = release_each(course, wanted.variants, ids(wanted.students))
+        place = course / "variants" / wanted.variants
+        print(f"Give each student the notebook of their own: {len(written)} lie in {place}.")
+        return 0
     print(f"Give students what is in {course / 'release'}; source/ holds the solutions.")
     return 0
 
