@@ -165,7 +165,7 @@ def released(tmp_path_factory) -> Path:
 
 
 def secrets(name: str) -> set[str]:
-    """Lines of solutions and hidden tests that say something of their own."""
+    """Lines of solutions, hidden tests and of what draws variants that are found nowhere else."""
     found, shown, inside = set(), set(), False
     for cell in source(name).cells:
         for line in map(str.strip, cell.source.splitlines()):
@@ -173,7 +173,7 @@ def secrets(name: str) -> set[str]:
                 inside = True
             elif re.fullmatch(r"### END (SOLUTION|HIDDEN TESTS)", line):
                 inside = False
-            elif cell.id == "written" or inside:
+            elif cell.id in ("written", "variant") or inside:
                 found.add(line)
             else:
                 shown.add(line)
@@ -187,6 +187,7 @@ def test_no_line_of_a_solution_or_hidden_test_is_released(released, name):
     lines = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
     assert len(secrets(name)) > 20
     assert not secrets(name) & lines
+    assert "variant" not in {cell.id for cell in notebook.cells}
     assert not any(cell.get("outputs") for cell in notebook.cells)
 
 

@@ -7,32 +7,45 @@ grades and whatever else lies in the folder stay.
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import logging
 import os
+import re
 import sqlite3
 import sys
 import tempfile
+import unicodedata
 import warnings
 from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
+from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_markdown_cell, writes_json
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.grading import roster
 from course_utils.grading.cells import mark
+from course_utils.grading.variants import SEEN, TAG, varied
 from course_utils.tools.delivery import CURE, deliver, files_in, outside, place
 from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending
 from course_utils.tools.notebooks import read
 from course_utils.tools.outputs import form_of
 
+LONGEST = 120  # bytes in the name of a student's folder
+UNSAFE = re.compile(r"[^\w @+,=.-]|^[. ]|[. ]$")  # in such a name, on any system
 HOMEWORK = NOTEBOOKS / "homework"
 DEFAULT = Path("build") / "homework"
 SETTINGS = '''"""Settings of nbgrader for this course; yours to change."""
+
+from nbconvert.preprocessors import TagRemovePreprocessor
 
 c = get_config()  # noqa: F821 - nbgrader hands it in
 c.CourseDirectory.course_id = "learned-sparse-coding"
@@ -41,6 +54,9 @@ c.ClearSolutions.code_stub = {
 }
 c.ClearSolutions.text_stub = "*Your answer, in place of this line.*"
 c.IncludeHeaderFooter.header = ""
+c.TagRemovePreprocessor.enabled = True  # what draws variants is for instructors alone
+c.TagRemovePreprocessor.remove_cell_tags = {"variant"}
+c.GenerateAssignment.preprocessors.prepend([TagRemovePreprocessor])
 '''
 
 
@@ -59,7 +75,10 @@ def sources() -> dict[str, Path]:
 
 
 def settings(course: Path) -> Config:
-    """Return nbgrader's settings of a course folder. ValueError if they are no Python that runs."""
+    """Return nbgrader's settings of a course folder, whose own may be older than variants are.
+
+    Raises ValueError if they are no Python that runs.
+    """
     try:
         config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     except Exception as error:  # whatever a lecturer wrote there
@@ -68,6 +87,9 @@ def settings(course: Path) -> Config:
             f"{course / 'nbgrader_config.py'} does not run, mend it: {told}"
         ) from error
     config.CourseDirectory.root = str(course.resolve())
+    config.TagRemovePreprocessor.enabled = True
+    config.TagRemovePreprocessor.remove_cell_tags = {TAG}
+    config.GenerateAssignment.preprocessors.prepend([TagRemovePreprocessor])
     return config
 
 
@@ -107,7 +129,7 @@ def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
     alt = output.data["text/plain"].replace("[", "(").replace("]", ")").replace("\n", " ")
     form = form_of(output)
     name = "seen.svg" if form == "image/svg+xml" else "seen.png"
-    text = f"**What you should see** when your answers are right:\n\n![{alt}](attachment:{name})"
+    text = f"{SEEN}\n\n![{alt}](attachment:{name})"
     below = new_markdown_cell(text, id=f"{cell.id}-expected")
     below.attachments = {name: {form: attached(output.data[form], form)}}
     plain = {"grade": False, "locked": True, "solution": False, "task": False}
@@ -215,6 +237,23 @@ def master(course: Path, homework: str) -> NotebookNode:
 
     Raises ValueError if the course folder does not hold this homework, or see `check`.
     """
+    sheets = sheets_of(course, homework)
+    return with_tests(sheets.released, sheets.source, sheets.name)
+
+
+class Sheets(NamedTuple):
+    """The notebooks of a homework in a course folder, the same for all students."""
+
+    name: str  # of the file, without its ending
+    source: NotebookNode
+    released: NotebookNode
+
+
+def sheets_of(course: Path, homework: str) -> Sheets:
+    """Return source and release of a homework.
+
+    Raises ValueError if the course folder does not hold this homework, or see `check`.
+    """
     found = sorted((course / "source" / homework).glob("*.ipynb"))
     released = [course / "release" / homework / path.name for path in found]
     if len(found) != 1 or not released[0].is_file():
@@ -222,14 +261,103 @@ def master(course: Path, homework: str) -> NotebookNode:
             f"{course} holds no homework {homework}: make it with `python3 course.py homework"
             f" {course}`, or name another folder with --course."
         )
-    notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
+    source, common = (_read(p, p.stat().st_mtime_ns) for p in (found[0], released[0]))
     check(source, found[0].name)
+    return Sheets(found[0].stem, nbformat.from_dict(source), nbformat.from_dict(common))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _changed: int) -> NotebookNode:
+    return nbformat.read(path, as_version=4)  # of a class, each student's variant needs it
+
+
+def with_tests(released: NotebookNode, source: NotebookNode, name: str) -> NotebookNode:
+    """Return a released notebook with the hidden tests of its source, and its name."""
     tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
-    for cell in notebook.cells:
+    for cell in released.cells:
         if cell.cell_type == "code" and cell.id in tests:
             cell.source = tests[cell.id]
-    notebook.metadata["name"] = found[0].stem
-    return notebook
+    released.metadata["name"] = name
+    return released
+
+
+# A variant for each student
+
+
+def release_each(course: Path, homework: str, students: Sequence[str]) -> list[Path]:
+    """Write a notebook for each student, its numbers drawn for them; return where they lie.
+
+    That is COURSE/variants/HOMEWORK/STUDENT. One that a lecturer has changed stays, and the new one
+    is put beside it. Raises ValueError if the course folder does not hold this homework, if its
+    variants cannot be drawn, or if a student is named twice.
+    """
+    twice = [name for name, count in Counter(map(folder_of, students)).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is in the list of students twice: name each once.")
+    sheets, of_release = sheets_of(course, homework), steps(course)
+    contents = {}
+    for student in students:
+        own = varied(sheets.source, homework, student)
+        text = writes_json(as_released(own, sheets, of_release)) + "\n"
+        contents[f"{homework}/{folder_of(student)}/{sheets.name}.ipynb"] = text.encode()
+    place = course / "variants"
+    place.mkdir(exist_ok=True)
+    deliver(contents, place)
+    return [place / path for path in contents]
+
+
+def master_of(course: Path, homework: str, student: str) -> NotebookNode:
+    """Return what this student's answers are put into: the student's variant with its hidden tests.
+
+    Raises ValueError if the course folder does not hold this homework, or its variants cannot be
+    drawn; see `check` and `variants.varied`.
+    """
+    sheets = sheets_of(course, homework)
+    own = varied(sheets.source, homework, student)
+    tests = nbformat.from_dict(own)
+    return with_tests(as_released(own, sheets, steps(course)), tests, sheets.name)
+
+
+def steps(course: Path) -> list:
+    """Return what nbgrader does to a source when it releases it, without its gradebook."""
+    from nbgrader.converters import GenerateAssignment
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.preprocessors import SaveCells
+
+    config = settings(course)
+    converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+    return [kind(config=config) for kind in converter.preprocessors if kind is not SaveCells]
+
+
+def as_released(own: NotebookNode, sheets: Sheets, of_release: list) -> NotebookNode:
+    """Return a student's source as it is released: the common release with the cells that differ.
+
+    of_release are the `steps`.
+    """
+    common = {cell.id: cell.source for cell in sheets.source.cells}
+    part = {**own, "cells": [cell for cell in own.cells if cell.source != common[cell.id]]}
+    notebook, resources = nbformat.from_dict(part), {}
+    with quiet():
+        for step in of_release:
+            notebook, resources = step(notebook, resources)
+    new = {cell.id: cell for cell in notebook.cells}
+    cells = [new.get(cell.id, cell) for cell in sheets.released.cells]
+    return nbformat.from_dict({**sheets.released, "cells": cells})
+
+
+def folder_of(student: str) -> str:
+    """Return the name of a student's folder: the id, and %XX for what a file's name may not hold.
+
+    A long one is cut, and ends with a hash.
+    """
+    name = UNSAFE.sub(_percent, unicodedata.normalize("NFC", student))
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name[: LONGEST // 6]}-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def _percent(found: re.Match) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
 
 
 def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
@@ -252,13 +380,37 @@ def checks_of_the_course() -> str:
     return digest.hexdigest()
 
 
+def ids(path: Path) -> list[str]:
+    """Return the students of a list: the column `id` of a CSV file.
+
+    Raises ValueError if there is none, or nobody in it.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        found = [(row.get("id") or "").strip() for row in csv.DictReader(file)]
+    if not any(found):
+        raise ValueError(f"{path} names no students: it needs a column `id`, and a line for each.")
+    return [student for student in found if student]
+
+
 @ending(OSError, RuntimeError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one sentence about what went wrong."""
     parser = argparse.ArgumentParser(prog="course.py homework", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT, metavar="FOLDER")
-    course = parser.parse_args(arguments).folder
+    parser.add_argument(
+        "--variants", metavar="HOMEWORK", help="write one notebook for each student"
+    )
+    parser.add_argument("--students", type=Path, metavar="FILE", help="a CSV file with a column id")
+    wanted = parser.parse_args(arguments)
+    if (wanted.variants is None) != (wanted.students is None):
+        parser.error("--variants and --students need each other")
+    course = wanted.folder
     print(*renew(course) or ["nothing new"], sep="\n")
+    if wanted.variants:
+        written = release_each(course, wanted.variants, ids(wanted.students))
+        place = course / "variants" / wanted.variants
+        print(f"Give each student the notebook of their own: {len(written)} lie in {place}.")
+        return 0
     print(f"Give students what is in {course / 'release'}; source/ holds the solutions.")
     return 0
 

@@ -50,6 +50,36 @@ def source() -> NotebookNode:
     return new_notebook(cells=cells)
 
 
+VARIANT = """def variant(rng):
+    return {
+        "task1-check": {"x1": torch.from_numpy(rng.integers(1, 9, 2) / 2)},
+        "task1-hidden": {"count": int(rng.integers(3, 9))},
+        "task1-broken": {"planted": str(rng.choice(["x + x + 1", "x * x", "-2 * x"]))},
+    }"""
+
+
+def varying() -> NotebookNode:
+    """The instructor's notebook with a variant for each student, and an error to be found."""
+    notebook = source()
+    cells = {cell.id: cell for cell in notebook.cells}
+    for ident, old, new in [
+        ("task1-check", "known(double, [(torch.tensor([1.0, 2.0]),)]", "known(double, [(x1,)]"),
+        ("task1-check", "known", "x1 = torch.tensor([1.0, 2.0])\nknown"),
+        ("task1-hidden", "torch.arange(5.0)", "torch.arange(count).double()"),
+        ("task1-hidden", "SECRET1", "count = 5\nSECRET1"),
+        (
+            "task1-hidden",
+            '"you squared x"',
+            '"this is x itself: it has to be doubled": lambda x: x, "you squared x"',
+        ),
+    ]:
+        cells[ident].source = cells[ident].source.replace(old, new, 1)
+    at = [cell.id for cell in notebook.cells].index("task2-text")
+    notebook.cells.insert(at, _code("task1-broken", 'planted = "x + x + 1"  # what is wrong?'))
+    notebook.cells.append(_code("variant", VARIANT, tags=["variant"]))
+    return notebook
+
+
 def _hidden(answer: str) -> str:
     head, body = answer.split("\n", 1)
     return f"{head}\n    ### BEGIN SOLUTION\n{body}    ### END SOLUTION\n"
