@@ -500,7 +500,7 @@ def test_a_correction_reaches_a_grade_that_is_stored(course, tmp_path, monkeypat
     assert main(command) == 0
     assert grades(fresh)["anna"]["tests"] == "5"
     asked = []
-    monkeypatch.setattr("course_utils.grading.__main__.checks_of_the_course", lambda: "mended")
+    monkeypatch.setattr("course_utils.grading.masters.checks_of_the_course", lambda: "mended")
     monkeypatch.setattr(processes, "in_a_fork", lambda load: asked.append(1) or judge(load()))
     assert main(command) == 0
     assert len(asked) == 2

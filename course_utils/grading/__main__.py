@@ -11,18 +11,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
 
-from course_utils.grading import exports, gradebook, pages, processes, roster, sandbox
-from course_utils.grading.collect import Class, Submission, content_of, is_absent, submissions
+from course_utils.grading import exports, pages, processes, roster, sandbox
+from course_utils.grading.collect import Class, is_absent, submissions
 from course_utils.grading.downloads import opened
 from course_utils.grading.gradebook import Book, Record, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
+from course_utils.grading.masters import Tests, tests, with_owners
 from course_utils.grading.publish import over_the_term, publish
-from course_utils.grading.release import DEFAULT, checks_of_the_course, master, masters, renew
+from course_utils.grading.release import DEFAULT, is_varied, master, masters, renew
 from course_utils.grading.roster import Person
 from course_utils.training import progress
 
@@ -130,10 +131,14 @@ def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[
     handed_in = submissions(folder, homework, masters(wanted.course, homework), people)
     if sheet:
         handed_in = with_lateness(handed_in, exports.lateness(sheet))
+    if is_varied(wanted.course, homework):
+        handed_in = with_owners(handed_in)
     notebook = master(wanted.course, homework)
     book = Book(wanted.course, homework, notebook.metadata["name"], wanted.due)
     book.enrol(people)
-    lost = judged(wanted, book, notebook, handed_in)
+    limits = Limits(wanted.cell_seconds, wanted.total_seconds, wanted.memory)
+    by = tests(wanted.course, homework, notebook, limits, not wanted.without_sandbox)
+    lost = judged(wanted, book, by, handed_in)
     publish(book, handed_in, people, wanted.roster or wanted.course / roster.NAME, sheet)
     book.close()
     return int(bool(lost))
@@ -148,29 +153,15 @@ def with_lateness(handed_in: Class, late: dict[str, str]) -> Class:
     return handed_in._replace(submissions=found)
 
 
-def judged(
-    wanted: argparse.Namespace, book: Book, notebook: NotebookNode, handed_in: Class
-) -> list[str]:
+def judged(wanted: argparse.Namespace, book: Book, by: Tests, handed_in: Class) -> list[str]:
     """Judge what is new or has changed, and store it; return whose work could not be judged."""
-    text = nbformat.writes(notebook)
     found = {s.student: s for s in handed_in.submissions if not is_absent(s)}
-    limits = Limits(wanted.cell_seconds, wanted.total_seconds, wanted.memory)
-    checks = checks_of_the_course()
-
-    def job(submission: Submission) -> Job:
-        content = content_of(submission.path) if submission.path else None
-        return Job(text, content, limits, not wanted.without_sandbox)
-
-    def key(submission: Submission) -> str:
-        # All that decides a grade: a corrected time and a mended check reach what is stored.
-        rest = (text, checks, limits, submission.time, submission.notes)
-        return gradebook.key(job(submission).content, *rest)
-
-    todo, keys = {}, {student: key(submission) for student, submission in found.items()}
+    keys = {student: by.key(submission) for student, submission in found.items()}
+    todo = {}
     for student, submission in found.items():
         old = recorded(wanted.course, book.homework, student)
         if old is None or old.key != keys[student]:
-            todo[student] = lambda submission=submission: job(submission)
+            todo[student] = partial(by.job, submission)
     print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
     if handed_in.ignored:
         print(f"Nobody's work, and left out: {', '.join(handed_in.ignored)}.")
@@ -184,13 +175,10 @@ def judged(
             raise outcome
         if not isinstance(outcome, Verdict):
             lost.append(student)
-            outcome = nothing(text, f"It could not be graded: {outcome}. Run the command again.")
-        record = Record(
-            student,
-            "" if student in lost else keys[student],
-            [*found[student].notes, *outcome.notes],
-            round(outcome.seconds, 2),
-        )
+            reason = f"It could not be graded: {outcome}. Run the command again."
+            outcome = nothing(by.master, reason)
+        key, notes = "" if student in lost else keys[student], found[student].notes
+        record = Record(student, key, [*notes, *outcome.notes], round(outcome.seconds, 2))
         book.enter(found[student], nbformat.reads(outcome.notebook, as_version=4), record)
     return lost
 

@@ -306,6 +306,16 @@ def release_each(course: Path, homework: str, students: Sequence[str]) -> list[P
     return [place / path for path in contents]
 
 
+def source_text(course: Path, homework: str) -> str:
+    """Return all of a homework's source, its function `variant` too."""
+    return nbformat.writes(sheets_of(course, homework).source)
+
+
+def is_varied(course: Path, homework: str) -> bool:
+    """Tell if each student got a notebook of their own, so that it is graded by their numbers."""
+    return (course / "variants" / homework).is_dir()
+
+
 def master_of(course: Path, homework: str, student: str) -> NotebookNode:
     """Return what this student's answers are put into: the student's variant with its hidden tests.
 

@@ -19,7 +19,7 @@ import nbformat
 import numpy as np
 from nbformat import NotebookNode
 
-from course_utils.grading.cells import mark
+from course_utils.grading.cells import cells_of, mark
 from course_utils.grading.literals import assigned, rounded, tabulated
 from course_utils.grading.trial import Trial, graded_parts, recorded, run, tasks_of, trials
 
@@ -137,11 +137,31 @@ def followed(notebook: NotebookNode, tried: Collection[Trial]) -> NotebookNode:
     return notebook
 
 
+def title_line(student: str) -> str:
+    """Return the line of a student's notebook that says whose it is, in Markdown."""
+    whom = re.sub(r"([\\`*_{}\[\]()#!|~$<>&])", r"\\\1", " ".join(student.split()))
+    return f"**This notebook is for {whom}.** Its numbers are drawn for this name."
+
+
+def whose(content: bytes, student: str) -> str:
+    """Say that what a student handed in was made for somebody else, or for nobody; "" if not.
+
+    Raises UnreadableError if content is no notebook.
+    """
+    texts = "\n".join(cell.source for cell in cells_of(content) if cell.kind != "code")
+    if title_line(student) in texts:
+        return ""
+    other = re.search(r"\*\*This notebook is for (.+?)\.\*\* Its numbers", texts)
+    if other:
+        name = re.sub(r"\\(.)", r"\1", other[1])
+        return f"It is the notebook of {name}; it was graded by this student's own numbers."
+    return "No line in it says whose notebook it is; it was graded by this student's own numbers."
+
+
 def addressed(notebook: NotebookNode, student: str) -> NotebookNode:
     """Return the notebook with a line that says whose it is; pictures are said to be of all."""
-    whom = re.sub(r"([\\`*_{}\[\]()#!|~$<>&])", r"\\\1", " ".join(student.split()))
     title = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
-    title.source += f"\n\n**This notebook is for {whom}.** Its numbers are drawn for this name."
+    title.source += f"\n\n{title_line(student)}"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace(SEEN, SEEN_OF_ALL)

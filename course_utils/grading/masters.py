@@ -1,0 +1,62 @@
+"""By what a class is judged: one notebook with hidden tests for all, or one for each student."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.grading import gradebook
+from course_utils.grading.collect import Class, Submission, content_of
+from course_utils.grading.judge import Job, Limits
+from course_utils.grading.release import checks_of_the_course, is_varied, master_of, source_text
+from course_utils.grading.variants import whose
+
+
+class Tests(NamedTuple):
+    """All that decides a grade beside what was handed in."""
+
+    course: Path
+    homework: str
+    master: str  # the notebook of all
+    source: str  # from which each student's own is drawn; "" if one is for all
+    checks: str  # a hash of the course's own code
+    limits: Limits
+    sandboxed: bool
+
+    def job(self, submission: Submission) -> Job:
+        """Return all that judging a submission needs."""
+        text = self.master
+        if self.source:
+            text = nbformat.writes(master_of(self.course, self.homework, submission.student))
+        return Job(text, content(submission), self.limits, self.sandboxed)
+
+    def key(self, submission: Submission) -> str:
+        """Return a hash of all that decides a grade: a corrected time and a mended check reach what
+        is stored."""
+        whom = (submission.student, self.source) if self.source else ""
+        rest = (self.master, whom, self.checks, self.limits, submission.time, submission.notes)
+        return gradebook.key(content(submission), *rest)
+
+
+def tests(
+    course: Path, homework: str, notebook: NotebookNode, limits: Limits, sandboxed: bool
+) -> Tests:
+    """Return by what a homework is judged; notebook is its `master`."""
+    source = source_text(course, homework) if is_varied(course, homework) else ""
+    text, checks = nbformat.writes(notebook), checks_of_the_course()
+    return Tests(course, homework, text, source, checks, limits, sandboxed)
+
+
+def content(submission: Submission) -> bytes | None:
+    """Return what is graded of a submission; None if nothing can count."""
+    return content_of(submission.path) if submission.path else None
+
+
+def with_owners(handed_in: Class) -> Class:
+    """Return a class with a note on each notebook that was made for somebody else."""
+    found = []
+    for one in handed_in.submissions:
+        note = whose(one.path.read_bytes(), one.student) if one.path else ""
+        found.append(one._replace(notes=(*filter(None, [note]), *one.notes)))
+    return handed_in._replace(submissions=found)
