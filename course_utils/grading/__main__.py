@@ -17,12 +17,19 @@ from statistics import median
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.grading import gradebook, pages, processes, sandbox
+from course_utils.grading import alike, gradebook, pages, processes, sandbox
 from course_utils.grading.collect import Class, Submission, content_of, submissions
 from course_utils.grading.downloads import opened
 from course_utils.grading.gradebook import Book, Record, autograded, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
-from course_utils.grading.release import DEFAULT, checks_of_the_course, master, masters, renew
+from course_utils.grading.release import (
+    DEFAULT,
+    checks_of_the_course,
+    instructors,
+    master,
+    masters,
+    renew,
+)
 from course_utils.training import progress
 
 NO_SANDBOX = (
@@ -142,13 +149,18 @@ def publish(wanted: argparse.Namespace, book: Book, students: list[str]) -> None
     grades = [book.grade(student) for student in students]
     places = {s: autograded(wanted.course, wanted.homework, s, book.name) for s in students}
     templates = pages.templates()
+    sheets: dict[str, NotebookNode] = {}
     for g in grades:
-        sheet: NotebookNode = nbformat.read(places[g.student], as_version=4)
+        sheet = sheets[g.student] = nbformat.read(places[g.student], as_version=4)
         place = wanted.course / "feedback" / g.student / wanted.homework / f"{book.name}.html"
         pages.store(place, pages.feedback(templates, sheet, g, records[g.student].notes))
     results = wanted.course / "results" / wanted.homework
     pages.store(results / "grades.csv", pages.table(grades, records))
     pages.store(results / "report.html", pages.report(templates, places, grades, records))
+    found = alike.look(
+        sheets, master(wanted.course, wanted.homework), instructors(wanted.course, wanted.homework)
+    )
+    pages.store(results / pages.ALIKE, alike.page(templates, book.name, found))
     print(f"{len(grades)} students, median {median(g.total for g in grades):g} points.")
     print(f"Grades and report: {results}. Feedback: {wanted.course / 'feedback'}.")
 

@@ -21,6 +21,7 @@ from course_utils.tools.files import write
 
 TITLE = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
 KINDS = {"check": "the check you could see", "hidden": "hidden tests on fresh data"}
+ALIKE = "alike.html"  # beside the report, which links to it
 COLUMNS = ["student", "handed in", "hours late", "tests", "written", "total", "of", "note"]
 
 
@@ -112,6 +113,7 @@ def report(
         tests_most=sum(t["most"] for t in tests),
         open=sum(g.written is None for g in grades),
         csv="grades.csv",
+        alike=ALIKE,
         troubles=troubles,
         tests=tests,
     )

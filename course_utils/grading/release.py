@@ -164,25 +164,36 @@ def renew(course: Path) -> list[str]:
     return lines
 
 
+def instructors(course: Path, homework: str) -> NotebookNode:
+    """Return the instructor's notebook of a homework, with solutions and hidden tests.
+
+    Raises ValueError if the course folder does not hold this homework.
+    """
+    found = sorted((course / "source" / homework).glob("*.ipynb"))
+    if len(found) != 1 or not (course / "release" / homework / found[0].name).is_file():
+        raise ValueError(
+            f"{course} holds no homework {homework}: make it with `python3 course.py homework"
+            f" {course}`, or name another folder with --course."
+        )
+    notebook = nbformat.read(found[0], as_version=4)
+    check(notebook, found[0].name)
+    notebook.metadata["name"] = found[0].stem
+    return notebook
+
+
 def master(course: Path, homework: str) -> NotebookNode:
     """Return what answers are put into: the released notebook with its hidden tests.
 
     Raises ValueError if the course folder does not hold this homework, or see `check`.
     """
-    found = sorted((course / "source" / homework).glob("*.ipynb"))
-    released = [course / "release" / homework / path.name for path in found]
-    if len(found) != 1 or not released[0].is_file():
-        raise ValueError(
-            f"{course} holds no homework {homework}: make it with `python3 course.py homework"
-            f" {course}`, or name another folder with --course."
-        )
-    notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
-    check(source, found[0].name)
+    source = instructors(course, homework)
+    released = course / "release" / homework / f"{source.metadata['name']}.ipynb"
+    notebook = nbformat.read(released, as_version=4)
     tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
     for cell in notebook.cells:
         if cell.cell_type == "code" and cell.id in tests:
             cell.source = tests[cell.id]
-    notebook.metadata["name"] = found[0].stem
+    notebook.metadata["name"] = source.metadata["name"]
     return notebook
 
 
