@@ -67,6 +67,7 @@ TASKS = {  # name: what it does, and the line that `python -m` runs
     "launch": ("write chapters for Colab and Binder", "course_utils.publish.launch"),
     "homework": ("write what students get of the homework", "course_utils.grading.release"),
     "grade": ("grade a class: hw1 FOLDER, each submission in a sandbox", "course_utils.grading"),
+    "check": ("run the checks of a homework FILE as its grader will", "course_utils.grading.check"),
     "bench": ("measure speed", "course_utils.reproduce.bench"),
     "results": ("write the page of results from the stored runs", "course_utils.publish.results"),
     "links": ("ask if links to the web still lead somewhere", "course_utils.publish.links"),

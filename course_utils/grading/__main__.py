@@ -8,13 +8,12 @@ never changed. What comes of it lies in the course's folder, in nbgrader's form.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 
 import nbformat
+from filelock import FileLock, Timeout
 from nbformat import NotebookNode
 
 from course_utils.grading import alike, gradebook, pages, processes, sandbox
@@ -38,6 +37,11 @@ NO_SANDBOX = (
 )
 
 
+WARNING = (
+    "Without a sandbox: every student's code runs with your rights, on your files and your network."
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     bounds = Limits()
@@ -55,30 +59,23 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def alone(course: Path) -> Iterator[None]:
-    """Hold the course's folder; BlockingIOError if another grading does."""
-    import fcntl  # Windows has none, and is told before why it does not grade
-
-    with (course / "grading.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0; 1 if some work is left; 2, and a sentence, if it stopped."""
     wanted = parser().parse_args(arguments)
     try:
-        if not (wanted.without_sandbox or wanted.scheduler):
+        if wanted.without_sandbox:
+            print(WARNING, file=sys.stderr)
+        elif not wanted.scheduler:
             sandbox.check()
         if not (wanted.course / "source" / wanted.homework).is_dir():
             renew(wanted.course)
-        with alone(wanted.course), opened(wanted.submissions) as folder:
+        lock = FileLock(wanted.course / "grading.lock", timeout=0)
+        with lock, opened(wanted.submissions) as folder:
             known = masters(wanted.course, wanted.homework)
             return grade(wanted, submissions(folder, wanted.homework, known))
     except sandbox.UnavailableError as missing:
         print(f"{missing}\n{NO_SANDBOX}", file=sys.stderr)
-    except BlockingIOError:
+    except Timeout:
         print(f"Another grading is at work in {wanted.course}: let it end first.", file=sys.stderr)
     except (OSError, ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from base64 import b64encode
 from pathlib import Path
@@ -108,6 +109,23 @@ def _expected(cell: NotebookNode, output: NotebookNode) -> NotebookNode:
 def attached(drawn: str, form: str) -> str:
     """Return the data of a figure as an attachment holds it: SVG, too, as base64."""
     return b64encode(drawn.encode()).decode() if form == "image/svg+xml" else drawn
+
+
+def as_released(path: Path) -> NotebookNode:
+    """Return an instructor's notebook as students get it: no solution, no hidden test.
+
+    Raises RuntimeError with nbgrader's words if its regions do not end.
+    """
+    from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+        write(Path(folder) / "nbgrader_config.py", SETTINGS)
+        config = settings(Path(folder))
+    notebook = nbformat.read(path, as_version=4)
+    with quiet():
+        for step in (ClearSolutions, ClearHiddenTests):
+            notebook, _ = step(config=config).preprocess(notebook, {})
+    return notebook
 
 
 def check(source: NotebookNode, name: str) -> None:
