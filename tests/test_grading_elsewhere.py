@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from homework.classroom import BOUNDS, a_class, grades, right
+from jupyter_core.utils import run_sync
 
 from course_utils.grading import inside, processes, release, sandbox
 from course_utils.grading.__main__ import WARNING, main
@@ -115,6 +116,8 @@ def test_a_kernel_that_talks_over_tcp_runs_code(monkeypatch):
         assert room.run("print(1)")[0].text == "1\n"
     finally:
         room.close()
+    assert not run_sync(room.manager.is_alive)(), "a closed room's kernel goes on"
+    assert not room.manager.provisioner.private.exists()
 
 
 def test_without_walls_the_kernel_itself_is_bounded():

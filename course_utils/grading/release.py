@@ -121,7 +121,7 @@ def as_released(path: Path) -> NotebookNode:
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         write(Path(folder) / "nbgrader_config.py", SETTINGS)
         config = settings(Path(folder))
-    notebook = nbformat.read(path, as_version=4)
+    notebook = with_expected_figures(nbformat.read(path, as_version=4))
     with quiet():
         for step in (ClearSolutions, ClearHiddenTests):
             notebook, _ = step(config=config).preprocess(notebook, {})
