@@ -62,7 +62,7 @@ def raising(notebook: NotebookNode) -> NotebookNode:
 
 
 KINDS = {  # what became of a right notebook: the exit code, and what is said
-    right: (0, ["Task 1 · Double", "task1: found, 3 lines", "written: found, 7 words"]),
+    right: (0, ["Task 1 · Double", "task1: found, 3 lines", "written: found, 6 words"]),
     wrong: (1, ["task1-check: ✗", "this is x itself", "task2-check: ✓"]),
     split: (0, ["task1: it stands in 2 cells, which were joined", "task1-check: ✓"]),
     without_ids: (0, ["its id was lost", "task1-check: ✓"]),
