@@ -8,22 +8,22 @@ never changed. What comes of it lies in the course's folder, in nbgrader's form.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock, Timeout
 
 from course_utils.grading import exports, pages, processes, roster, sandbox
 from course_utils.grading.collect import Class, is_absent, submissions
 from course_utils.grading.downloads import opened
+from course_utils.grading.each import is_varied
 from course_utils.grading.gradebook import Book, Record, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
 from course_utils.grading.masters import Tests, tests, with_owners
 from course_utils.grading.publish import over_the_term, publish
-from course_utils.grading.release import DEFAULT, is_varied, master, masters, renew
+from course_utils.grading.release import DEFAULT, master, masters, renew
 from course_utils.grading.roster import Person
 from course_utils.training import progress
 
@@ -34,6 +34,11 @@ NO_SANDBOX = (
 NO_ROSTER = (
     "No roster: who handed in nothing is not listed. Put the class into {} ({}), or what Canvas or"
     " Moodle exports in its place."
+)
+
+
+WARNING = (
+    "Without a sandbox: every student's code runs with your rights, on your files and your network."
 )
 
 
@@ -58,29 +63,21 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def alone(course: Path) -> Iterator[None]:
-    """Hold the course's folder; BlockingIOError if another grading does."""
-    import fcntl  # Windows has none, and is told before why it does not grade
-
-    with (course / "grading.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0; 1 if some work is left; 2, and a sentence, if it stopped."""
     wanted = parser().parse_args(arguments)
     try:
-        if not (wanted.without_sandbox or wanted.scheduler):
+        if wanted.without_sandbox:
+            print(WARNING, file=sys.stderr)
+        elif not wanted.scheduler:
             sandbox.check()
         if not (wanted.course / "source" / (wanted.homework or "")).is_dir():
             renew(wanted.course)
-        with alone(wanted.course):
+        with FileLock(wanted.course / "grading.lock", timeout=0):
             return grade_each(wanted)
     except sandbox.UnavailableError as missing:
         print(f"{missing}\n{NO_SANDBOX}", file=sys.stderr)
-    except BlockingIOError:
+    except Timeout:
         print(f"Another grading is at work in {wanted.course}: let it end first.", file=sys.stderr)
     except (OSError, ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)

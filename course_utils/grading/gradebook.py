@@ -10,7 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.grading.collect import Submission
-from course_utils.grading.release import quiet, settings
+from course_utils.grading.forms import quiet, settings
 from course_utils.grading.roster import Person
 from course_utils.tools.files import write
 

@@ -127,10 +127,10 @@ def limit(memory: int, file: int) -> None:
 
     Windows has no such bounds; there only those of the watcher hold.
     """
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ImportError:
         return
-    import resource
-
     bounds = {
         resource.RLIMIT_DATA: memory,
         resource.RLIMIT_FSIZE: file,

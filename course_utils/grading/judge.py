@@ -119,7 +119,7 @@ class Room:
         self.client.most = limits.output * MB
         self.stack = contextlib.ExitStack()
         try:
-            self.stack.enter_context(self.client.setup_kernel())
+            self.stack.enter_context(self.client.setup_kernel(cleanup_kc=True))
         except RuntimeError as error:
             raise StartError(f"its kernel did not start: {error}") from error
 

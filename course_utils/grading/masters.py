@@ -8,8 +8,9 @@ from nbformat import NotebookNode
 
 from course_utils.grading import gradebook
 from course_utils.grading.collect import Class, Submission, content_of
+from course_utils.grading.each import is_varied, master_of, source_text
 from course_utils.grading.judge import Job, Limits
-from course_utils.grading.release import checks_of_the_course, is_varied, master_of, source_text
+from course_utils.grading.release import checks_of_the_course
 from course_utils.grading.variants import whose
 
 

@@ -22,6 +22,7 @@ from course_utils.tools.files import write
 
 TITLE = re.compile(r"^#{1,2} (.+)$", re.MULTILINE)
 KINDS = {"check": "the check you could see", "hidden": "hidden tests on fresh data"}
+ALIKE = "alike.html"  # beside the report, which links to it
 COLUMNS = [
     "student",
     "name",
@@ -76,20 +77,20 @@ def _enter(task: dict, cell: NotebookNode, grade: Grade) -> None:
         task["most"] += most
         if cell.cell_type == "code":
             kind = KINDS.get(cell.id.rpartition("-")[2], "a test")
-            said = _said(cell)
-            task["tests"].append({"kind": kind, "got": got, "most": most, "said": said})
+            test = {"kind": kind, "got": got, "most": most, "said": said(cell)}
+            task["tests"].append(test)
     if mark(cell).get("solution"):
         comment = grade.comments.get(cell.id, "")
         errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
-        said = [f"{o.ename}: {o.evalue}" for o in errors]
+        raised = [f"{o.ename}: {o.evalue}" for o in errors]
         attached = cell.get("attachments", {})
         pictures = [(name, *pair) for name, forms in attached.items() for pair in forms.items()]
-        shown = {"source": cell.source, "said": said, "comment": comment, "pictures": pictures}
+        shown = {"source": cell.source, "said": raised, "comment": comment, "pictures": pictures}
         task["answers"].append(shown)
 
 
-def _said(cell: NotebookNode) -> str:
-    """What a graded cell said: its complaint, or what it printed."""
+def said(cell: NotebookNode) -> str:
+    """Return what a graded cell said: its complaint, or what it printed."""
     errors = [o.evalue for o in cell.outputs if o.output_type == "error"]
     printed = [o.text for o in cell.outputs if o.output_type == "stream"]
     return " ".join(errors or printed).strip() or "✓"
@@ -108,7 +109,7 @@ def report(
     notebooks are the graded notebooks by student; grades and records are of the same students, and
     absent are those who handed in nothing; names are those of the roster, by id.
     """
-    said: dict[str, Counter] = {}
+    texts: dict[str, Counter] = {}
     full: Counter = Counter()
     title = ""
     for grade in grades:
@@ -118,11 +119,11 @@ def report(
             if cell.cell_type == "code" and cell.id in grade.cells:
                 got, most = grade.cells[cell.id]
                 full[cell.id] += got == most
-                said.setdefault(cell.id, Counter()).update([_said(cell)] * (got != most))
+                texts.setdefault(cell.id, Counter()).update([said(cell)] * (got != most))
     most = grades[0].cells
     tests = [
-        {"id": i, "most": most[i][1], "full": full[i], "said": texts.most_common(4)}
-        for i, texts in said.items()
+        {"id": i, "most": most[i][1], "full": full[i], "said": counted.most_common(4)}
+        for i, counted in texts.items()
     ]
     troubles = [(g.student, g.total, r.notes) for g in grades if (r := records[g.student]).notes]
     return pages.get_template("report.html.j2").render(
@@ -132,6 +133,7 @@ def report(
         tests_most=sum(t["most"] for t in tests),
         open=sum(g.written is None for g in grades),
         csv="grades.csv",
+        alike=ALIKE,
         troubles=troubles,
         absent=absent,
         names=names,

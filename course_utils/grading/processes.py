@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
-from multiprocessing import current_process, get_context
+from multiprocessing import current_process, get_all_start_methods, get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 
 from course_utils.grading.judge import Job, Verdict, judge
 from course_utils.tools import cluster
@@ -54,10 +55,18 @@ def run_locally(loads: dict[str, Loaded], workers: int) -> Iterator[tuple[str, O
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_a_fork(load: Loaded) -> Verdict:
-    """Judge a submission in a fresh process; LostError if it is killed every time."""
+def fresh_processes() -> BaseContext:
+    """Return how processes are started here: forked with all loaded, or, on Windows, anew."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def in_a_fork(load: Loaded) -> Verdict:
+    """Judge a submission in a fresh process; LostError if it is killed every time."""
+    context = fresh_processes()
     job = load()
     for _ in range(TRIES):
         mine, theirs = context.Pipe(duplex=False)

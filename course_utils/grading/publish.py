@@ -6,10 +6,11 @@ from statistics import median
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.grading import exports, pages
+from course_utils.grading import alike, exports, pages
 from course_utils.grading.collect import Class, Submission, is_absent
 from course_utils.grading.exports import Row, Worksheet
 from course_utils.grading.gradebook import Book, Grade, Record, autograded, recorded, records
+from course_utils.grading.release import master, sheets_of
 from course_utils.grading.roster import Person
 
 
@@ -27,8 +28,9 @@ def publish(
     results = book.course / "results" / book.homework
     feedback = {s: feedback_of(book, s) for s in known}
     names = {person.id: person.name for person in people}
+    sheets: dict[str, NotebookNode] = {}
     for grade in grades:
-        graded: NotebookNode = nbformat.read(notebook_of(book, grade.student), as_version=4)
+        graded = sheets[grade.student] = nbformat.read(notebook_of(book, grade.student), 4)
         notes, name = known[grade.student].notes, names.get(grade.student, "")
         page = pages.feedback(pages.templates(), graded, grade, notes, name)
         pages.store(feedback[grade.student], page)
@@ -36,6 +38,9 @@ def publish(
     notebooks = {s: notebook_of(book, s) for s in known}
     report = pages.report(pages.templates(), notebooks, grades, known, absent, names)
     pages.store(results / "report.html", report)
+    course, homework = book.course, book.homework
+    found = alike.look(sheets, master(course, homework), sheets_of(course, homework).source)
+    pages.store(results / pages.ALIKE, alike.page(pages.templates(), book.name, found))
     rows = exported(grades, absent, handed_in, people, sheet is not None)
     write_canvas(book, grades[0].most, rows, export)
     if any(row.moodle for row in rows):
