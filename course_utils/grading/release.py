@@ -26,7 +26,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from course_utils.grading.cells import mark
 from course_utils.tools.delivery import CURE, deliver, files_in, outside, place
 from course_utils.tools.files import NOTEBOOKS, PACKAGE, ending
-from course_utils.tools.notebooks import read
+from course_utils.tools.notebooks import fault, read
 from course_utils.tools.outputs import form_of
 
 HOMEWORK = NOTEBOOKS / "homework"
@@ -211,7 +211,7 @@ def released(course: Path, homework: dict[str, Path]) -> dict[str, bytes]:
 def master(course: Path, homework: str) -> NotebookNode:
     """Return what answers are put into: the released notebook with its hidden tests.
 
-    Raises ValueError if the course folder does not hold this homework, or see `check`.
+    Raises ValueError if the course folder does not hold this homework, whole, or see `check`.
     """
     found = sorted((course / "source" / homework).glob("*.ipynb"))
     released = [course / "release" / homework / path.name for path in found]
@@ -220,7 +220,7 @@ def master(course: Path, homework: str) -> NotebookNode:
             f"{course} holds no homework {homework}: make it with `python3 course.py homework"
             f" {course}`, or name another folder with --course."
         )
-    notebook, source = (nbformat.read(p, as_version=4) for p in (released[0], found[0]))
+    notebook, source = read(released[0]), read(found[0])
     check(source, found[0].name)
     tests = {c.id: c.source for c in source.cells if mark(c).get("grade")}
     for cell in notebook.cells:
@@ -237,7 +237,8 @@ def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
     """
     found = {homework: master(course, homework)}
     for path in sorted((course / "release").glob("*/*.ipynb")):
-        found.setdefault(path.parent.name, nbformat.read(path, as_version=4))
+        if not fault(path):
+            found.setdefault(path.parent.name, read(path))
     return found
 
 
