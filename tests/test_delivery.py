@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.tools import delivery
+from course_utils.grading import release
+from course_utils.publish import book, launch, slides
+from course_utils.tools import delivery, student
 from course_utils.tools.files import NOTEBOOKS, ROOT
 
 ONE, TWO = {"a/b.txt": b"one", "c.txt": b"one"}, {"a/b.txt": b"two", "c.txt": b"two"}
@@ -163,6 +165,25 @@ def test_a_list_of_another_program_stays(tmp_path):
         delivery.overwrite(ONE, tmp_path)
     assert (tmp_path / delivery.MANIFEST).read_text() == '{"theme": "dark"}'
     assert seen(tmp_path) == {}
+
+
+@pytest.mark.parametrize("folder", [ROOT, NOTEBOOKS])
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (book.main, ["--to"]),
+        (slides.main, ["--to"]),
+        (launch.main, ["https://github.com/you/course", "--to"]),
+        (release.main, []),
+        (student.main, []),
+    ],
+)
+def test_every_command_refuses_the_course_s_own_folders(main, arguments, folder, capsys):
+    before = sorted(folder.iterdir())
+    assert main([*arguments, str(folder)]) == 2
+    said = f"{folder} is where the course itself lives; name a folder outside it.\n"
+    assert capsys.readouterr().err == said
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("inside", [ROOT, NOTEBOOKS, NOTEBOOKS / "new" / "deeper", ROOT / "tests"])

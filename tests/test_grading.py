@@ -676,6 +676,20 @@ def test_a_folder_of_somebody_else_is_refused_as_it_is(tmp_path, versions, kind)
     assert place.is_symlink() or place.read_bytes() == before
 
 
+def test_a_damaged_notebook_of_the_lecturer_s_is_named_or_costs_nothing(tmp_path, versions):
+    versions("One")
+    folder = tmp_path / "class"
+    (folder / "release" / "notes").mkdir()
+    (folder / "release" / "notes" / "notes.ipynb").write_text("cut off")
+    assert list(release.masters(folder, "hw1")) == ["hw1"]
+    place = folder / "source" / "hw1" / f"{tiny.NAME}.ipynb"
+    place.write_text("cut off")
+    for broken in (lambda: versions("Two"), lambda: release.master(folder, "hw1")):
+        with pytest.raises(ValueError, match=f"{tiny.NAME}.ipynb is no whole notebook"):
+            broken()
+    assert place.read_text() == "cut off"
+
+
 def test_a_handout_of_the_lecturer_s_beside_a_release_stays(tmp_path, versions):
     handout = tmp_path / "class" / "release" / "hw1" / "handout.pdf"
     handout.parent.mkdir(parents=True)

@@ -1,10 +1,17 @@
 """The sandboxed kernel is a kernel like any other: for nbclient, nbval, nbgrader and Dask."""
 
+import csv
+import gzip
+import hashlib
 import json
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
+import zipfile
+from base64 import urlsafe_b64decode
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import nbformat
@@ -43,23 +50,100 @@ def code_of(folder: Path, pattern: str) -> set[str]:
     return found
 
 
+def proofs() -> dict[str, list[str]]:
+    """Algorithm and hash, by path, of files whose distributor gave one: packages, and Debian's."""
+    found = {}
+    for place in sandbox.visible():
+        for folder in ("", "site-packages/", "lib/python*/site-packages/"):
+            for record in place.glob(f"{folder}*.dist-info/RECORD"):
+                if not record.parent.name.startswith("course_utils-"):
+                    found |= recorded(record)
+    for sums in Path("/var/lib/dpkg/info").glob("*.md5sums"):
+        pairs = [line.split(maxsplit=1) for line in sums.read_text("utf-8").splitlines()]
+        found |= {f"/{name}": ["md5", digest] for digest, name in pairs}
+        # /lib is a link to /usr/lib
+        found |= {f"/usr/{name}": ["md5", digest] for digest, name in pairs}
+    return found
+
+
+def recorded(record: Path) -> dict[str, list[str]]:
+    """What a package's list of its files says of them."""
+    found = {}
+    for name, told, _ in csv.reader(record.read_text("utf-8").splitlines()):
+        algorithm, _, digest = told.partition("=")
+        if digest:
+            path = os.path.normpath(record.parents[1] / name)
+            found[path] = [algorithm, urlsafe_b64decode(f"{digest}==").hex()]
+    return found
+
+
+def prepared(folder: Path, secret: set[str], known: dict[str, list[str]]) -> list[str]:
+    """Put into a folder what `leaks` needs; return the command that searches from a root on."""
+    spellings = (str, lambda line: json.dumps(line)[1:-1])
+    spellings += (lambda line: json.dumps(line, ensure_ascii=False)[1:-1],)
+    forms = {spelled(line) for line in secret for spelled in spellings}
+    (folder / "forms").write_text("\n".join(sorted(forms)) + "\n", "utf-8")
+    (folder / "proofs").write_text(json.dumps(known), "utf-8")
+    shutil.copy(Path(__file__).with_name("leaks.py"), folder)
+    return [sys.executable, str(folder / "leaks.py")]
+
+
+LINE = 'secret = "so that it has a quote"'
+
+
+def plant(folder: Path, line: str) -> set[Path]:
+    """Put a line into a folder in all ways in which it may come there; where it is now."""
+    folder.mkdir()
+    (folder / "plain.py").write_text(f"if True:\n    {line}\n", "utf-8")
+    nbformat.write(new_notebook(cells=[new_code_cell(line)]), folder / "a.ipynb")
+    (folder / "source.py").write_text(f"text = {line!r}\n", "utf-8")
+    py_compile.compile(str(folder / "source.py"), str(folder / "compiled.pyc"))
+    (folder / "a.py.gz").write_bytes(gzip.compress(line.encode()))
+    with zipfile.ZipFile(folder / "a.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("hw.ipynb", (folder / "a.ipynb").read_text("utf-8"))
+    (folder / "source.py").unlink()
+    return set(folder.iterdir())
+
+
+def searched(command: list[str]) -> set[Path]:
+    """What a search finds."""
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {Path(line) for line in run.stdout.splitlines() if line}
+
+
+def test_a_search_finds_a_line_however_it_is_packed_and_only_proof_excludes_a_file(tmp_path):
+    folder, root = tmp_path / "search", tmp_path / "root"
+    folder.mkdir()
+    expected = plant(root, LINE)
+    text = f"text = {LINE!r}\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    names = {name: root / f"{name}.py" for name in ("proven", "changed", "recompiled")}
+    for name, path in names.items():
+        path.write_text(text if name == "proven" else f"{text}\n")
+        py_compile.compile(str(path))
+    names["recompiled"].write_text(text)  # so that it is proven, and not what was made of it
+    expected |= {names["changed"]}
+    expected |= {Path(cache_from_source(str(names[n]))) for n in ("changed", "recompiled")}
+    (root / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    (root / "other.py").write_text("nothing = 0")
+    known = {str(path): ["sha256", digest] for path in names.values()}
+    command = prepared(folder, {LINE}, known)
+    assert searched([*command, str(root), str(folder)]) == expected
+
+
 @pytest.mark.slow
 def test_no_line_of_a_solution_or_hidden_test_can_be_read_in_the_sandbox(tmp_path):
-    """All that can be read there is searched, but what is older than the course. Lines that the
-    chapters have, too, are no secret."""
+    """All that can be read there is searched, but what is proven to be somebody else's. Lines that
+    the chapters have, too, are no secret."""
     release.renew(tmp_path / "class")
     known = code_of(tmp_path / "class" / "release", "*/*.ipynb") | code_of(NOTEBOOKS, "*.ipynb")
     secret = {line for line in code_of(release.HOMEWORK, "*.ipynb") - known if len(line) >= 25}
     assert len(secret) > 300
     private = tmp_path / "private"
     private.mkdir()
-    (private / "secret").write_text("\n".join(sorted(secret)) + "\n", "utf-8")
-    (private / "copy").write_text(max(secret), "utf-8")  # so that the search is seen to find
-    search = "find / -path /proc -prune -o -type f -newermt 2026-01-01 ! -name secret -print0"
-    search += f" | xargs -0 grep -Fl -f {private}/secret"
-    command = [*sandbox.walls(private, sandbox.MB), "--", "sh", "-c", search]
-    run = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert run.stdout.splitlines() == [str(private / "copy")]
+    planted = plant(private / "planted", max(secret))  # so that the search is seen to find
+    command = [*prepared(private, secret, proofs()), "/", str(private)]
+    assert searched([*sandbox.walls(private, sandbox.MB), "--", *command]) == planted
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from course_utils.grading.cells import mark
 from course_utils.grading.forms import SETTINGS, quiet, settings, with_expected_figures
 from course_utils.tools.delivery import CURE, deliver, files_in, outside, place
 from course_utils.tools.files import NOTEBOOKS, PACKAGE
-from course_utils.tools.notebooks import read
+from course_utils.tools.notebooks import fault, read
 
 HOMEWORK = NOTEBOOKS / "homework"
 DEFAULT = Path("build") / "homework"
@@ -130,7 +130,7 @@ def released(course: Path, homework: dict[str, Path]) -> dict[str, bytes]:
 def master(course: Path, homework: str) -> NotebookNode:
     """Return what answers are put into: the released notebook with its hidden tests.
 
-    Raises ValueError if the course folder does not hold this homework, or see `check`.
+    Raises ValueError if the course folder does not hold this homework, whole, or see `check`.
     """
     sheets = sheets_of(course, homework)
     return with_tests(sheets.released, sheets.source, sheets.name)
@@ -163,7 +163,7 @@ def sheets_of(course: Path, homework: str) -> Sheets:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, _changed: int) -> NotebookNode:
-    return nbformat.read(path, as_version=4)  # of a class, each student's variant needs it
+    return read(path)  # of a class, each student's variant needs it
 
 
 def with_tests(released: NotebookNode, source: NotebookNode, name: str) -> NotebookNode:
@@ -183,7 +183,8 @@ def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
     """
     found = {homework: master(course, homework)}
     for path in sorted((course / "release").glob("*/*.ipynb")):
-        found.setdefault(path.parent.name, nbformat.read(path, as_version=4))
+        if not fault(path):
+            found.setdefault(path.parent.name, read(path))
     return found
 
 

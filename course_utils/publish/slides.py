@@ -253,6 +253,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder, paths = outside(wanted.to), wanted.chapters or chapters()
     with tempfile.TemporaryDirectory(prefix="course-") as draft:
         decks = made = write(paths, Path(draft))
+        if not decks:
+            return 2
         if wanted.pdf:
             with chromium() as browser:
                 made = [*decks, *(printed(browser, path) for path in decks)]
