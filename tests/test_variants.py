@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from homework import tiny
+from homework.classroom import needs_sandbox
 from nbformat import NotebookNode
 
-release = pytest.importorskip("course_utils.grading.release")
-from course_utils.grading import literals, trial, variants  # noqa: E402 - after what it needs
+from course_utils.grading import literals, processes, release, trial, variants
+from course_utils.grading.answers import answers
+from course_utils.grading.judge import Job, Limits
 
 SECONDS = 60
 VARYING = ("hw1", "hw6")
@@ -307,6 +309,36 @@ def test_a_master_is_the_students_variant_with_its_hidden_tests(folder):
     assert all(texts(master)[ident] == own[ident] for ident in differ)
     assert master.metadata.name == tiny.NAME
     assert "put your code here" in texts(master)["task1"]
+
+
+def handed_in(folder: Path, student: str, **answers: str) -> bytes:
+    """What a student hands in: the variant with answers, the right ones where none is named."""
+    (place,) = release.release_each(folder, "hw1", [student])
+    released = nbformat.read(place, as_version=4)
+    return nbformat.writes(tiny.filled(released, **answers)).encode()
+
+
+def test_answers_in_a_variant_are_found_by_its_own_master(folder):
+    found = answers(handed_in(folder, "ana"), release.master_of(folder, "hw1", "ana"))
+    assert {i: text.strip() for i, text in found.sources.items()} == {
+        i: text.strip() for i, text in tiny.ANSWERS.items()
+    }
+    assert found.notes == []
+
+
+@needs_sandbox
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answer", "points"), [(tiny.ANSWERS["task1"], 2), ("def double(x):\n    return x", 0)]
+)
+def test_a_variant_is_judged_by_its_own_tests(folder, answer, points):
+    master = nbformat.writes(release.master_of(folder, "hw1", "ana"))
+    job = Job(master, handed_in(folder, "ana", task1=answer), Limits(), True)
+    verdict = processes.in_a_fork(lambda: job)
+    cells = {cell.id: cell for cell in nbformat.reads(verdict.notebook, as_version=4).cells}
+    said = [cells[f"task1-{kind}"].outputs[0] for kind in ("check", "hidden")]
+    assert [out.output_type for out in said].count("stream") == points
+    assert "count = 5" not in cells["task1-hidden"].source
 
 
 def test_a_variant_that_a_lecturer_changed_stays(folder):
