@@ -39,6 +39,7 @@ if sys.platform != "linux":
     pytest.skip("the sandbox needs Linux", allow_module_level=True)
 
 from course_utils.grading import collect, processes, release, sandbox
+from course_utils.grading import homework as homework_command
 from course_utils.grading.__main__ import main
 from course_utils.grading.answers import answers
 from course_utils.grading.judge import judge
@@ -715,7 +716,7 @@ def test_a_homework_whose_answers_would_run_outside_is_refused(
     answer.metadata.nbgrader.update(change.get("nbgrader", {}))
     nbformat.write(source, tmp_path / f"{tiny.NAME}.ipynb")
     monkeypatch.setattr(release, "HOMEWORK", tmp_path)
-    assert release.main([str(tmp_path / "class")]) == 2
+    assert homework_command.main([str(tmp_path / "class")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "class" / "release").exists()
     fresh = tmp_path / "fresh"

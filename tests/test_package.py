@@ -153,7 +153,7 @@ for module in pkgutil.walk_packages(course_utils.__path__, "course_utils.", lamb
     except ModuleNotFoundError as error:
         told["failed"][module.name] = str(error)
 told["student"] = tried("tools.student", "mine")
-for task in ("tools.execute", "tools.matrix", "grading.release"):
+for task in ("tools.execute", "tools.matrix", "grading.homework"):
     told[task] = tried(task)
 from course_utils.tools import doctor
 told["doctor"] = [check().what for check in (doctor.check_course, doctor.check_results)]
@@ -205,7 +205,7 @@ def test_a_student_gets_the_chapters_from_the_wheel_and_the_doctor_finds_it(told
     ]
 
 
-@pytest.mark.parametrize("task", ["tools.execute", "tools.matrix", "grading.release"])
+@pytest.mark.parametrize("task", ["tools.execute", "tools.matrix", "grading.homework"])
 def test_what_needs_the_courses_folder_says_so_in_one_sentence(task, told):
     code, said = told[task]
     assert code == 2

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 from homework import tiny
+from homework.classroom import needs_sandbox
 from nbformat import NotebookNode
 
-release = pytest.importorskip("course_utils.grading.release")
-from course_utils.grading import literals, trial, variants  # noqa: E402 - after what it needs
+from course_utils.grading import each, literals, processes, release, trial, variants
+from course_utils.grading import homework as command
+from course_utils.grading.answers import answers
+from course_utils.grading.judge import Job, Limits
 
 SECONDS = 60
 VARYING = ("hw1", "hw6")
@@ -145,7 +148,7 @@ def test_a_task_is_drawn_again_until_its_mistakes_are_told():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x = 1", "defines no function variant"),
+        ("x = 1", "defines a function variant"),
         ("def variant(rng):\n    return 1 / 0", "raised ZeroDivisionError"),
         ("def variant(rng):\n    return [1]", "a dictionary for each cell"),
         ('def variant(rng):\n    return {"nowhere": {}}', "no code cell nowhere"),
@@ -174,7 +177,7 @@ def test_an_author_is_told_what_is_wrong_with_the_function(text, said):
 
 
 def test_a_homework_without_variants_says_so():
-    with pytest.raises(ValueError, match="hw1 has 0 cells tagged `variant`"):
+    with pytest.raises(ValueError, match="hw1 has no cell tagged `variant`"):
         variants.varied(tiny.source(), "hw1", "ana")
 
 
@@ -225,33 +228,51 @@ def complaint(cell: NotebookNode, namespace: dict) -> str:
     return ""
 
 
-def unequal(name: str, student: str) -> list[str]:
-    """What in a student's variant is not as hard as it should be."""
+def complaints(name: str, student: str, kind: str) -> dict[tuple[str, str], list[str]]:
+    """What each test of a task says in a student's variant, by task and answer.
+
+    kind: RIGHT or PLANTED, the answers in tests/homework, or "" for the reference.
+    """
     notebook = variants.varied(source(name), name, student)
-    answers = importlib.import_module(f"homework.{name}")
-    namespace, found = reference(notebook), []
-    sources = texts(notebook)
+    namespace, sources, found = reference(notebook), texts(notebook), {}
     for ident, cells in asked(notebook).items():
-        answer = NAME.findall(sources[ident])[-1]
-        for right in (namespace[answer], *answers.RIGHT[ident]):
-            said = [complaint(cell, namespace | {answer: right}) for cell in cells]
-            found += [f"{student}: of a right {answer}: {text}" for text in said if text]
-        for message, wrong in answers.PLANTED[ident].items():
-            said = complaint(cells[-1], namespace | {answer: wrong})
-            if message not in said:
-                found.append(f"{student}: {cells[-1].id} says of {message!r}: {said!r}")
+        function = NAME.findall(sources[ident])[-1]
+        group = getattr(importlib.import_module(f"homework.{name}"), kind)[ident] if kind else {}
+        answers = group if kind == "PLANTED" else dict(enumerate(group))
+        for key, answer in (answers if kind else {"reference": namespace[function]}).items():
+            mine = namespace | {function: answer}
+            found[ident, key] = [complaint(cell, mine) for cell in cells]
+    return found
+
+
+def unequal(name: str, students: range) -> list[tuple]:
+    """What in the variants of these students is not as hard as it should be."""
+    found = []
+    for student in (f"student {number}" for number in students):
+        right = complaints(name, student, "")
+        found += [(student, *key, *said) for key, said in right.items() if any(said)]
+        wrong = complaints(name, student, "PLANTED")
+        found += [
+            (student, *key, said[-1]) for key, said in wrong.items() if key[1] not in said[-1]
+        ]
     return found
 
 
 @pytest.mark.parametrize("name", VARYING)
-def test_a_variant_gives_right_answers_all_points_and_refuses_planted_mistakes_by_name(name):
-    assert [line for k in range(3) for line in unequal(name, f"student {k}")] == []
+def test_a_variant_accepts_the_reference_and_names_each_planted_mistake(name):
+    assert unequal(name, range(3)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARYING)
 def test_two_hundred_variants_are_equally_hard(name):
-    assert [line for k in range(200) for line in unequal(name, f"student {k}")] == []
+    assert unequal(name, range(200)) == []
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_a_variant_accepts_right_answers_written_in_other_ways(name):
+    for student in ("ana", "bo"):
+        assert not any(any(said) for said in complaints(name, student, "RIGHT").values())
 
 
 # The release of a class
@@ -271,14 +292,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_draws_is_in_no_release_and_in_no_master(folder):
     common = nbformat.read(folder / "release" / "hw1" / f"{tiny.NAME}.ipynb", as_version=4)
-    for notebook in (common, release.master(folder, "hw1"), release.master_of(folder, "hw1", "a")):
+    for notebook in (common, release.master(folder, "hw1"), each.master_of(folder, "hw1", "a")):
         assert "variant" not in texts(notebook)
         assert "rng" not in str(notebook)
     assert "variant" in texts(release.sheets_of(folder, "hw1").source)
 
 
 def test_each_student_gets_a_notebook_that_nbgrader_would_release(folder, monkeypatch, tmp_path):
-    (place,) = release.release_each(folder, "hw1", ["Zo\u00eb/../<x> 1"])
+    (place,) = each.release_each(folder, "hw1", ["Zo\u00eb/../<x> 1"])
     assert place == folder / "variants" / "hw1" / "Zo\u00eb%2F..%2F%3Cx%3E 1" / f"{tiny.NAME}.ipynb"
     mine = nbformat.read(place, as_version=4)
     own = variants.varied(release.sheets_of(folder, "hw1").source, "hw1", "Zo\u00eb/../<x> 1")
@@ -290,7 +311,7 @@ def test_each_student_gets_a_notebook_that_nbgrader_would_release(folder, monkey
 
 
 def test_a_variant_says_whose_it_is_and_of_whom_the_pictures_are(folder):
-    (place,) = release.release_each(folder, "hw1", ["an*a_<b>"])
+    (place,) = each.release_each(folder, "hw1", ["an*a_<b>"])
     drawn = texts(nbformat.read(place, as_version=4))
     assert drawn["title"].endswith(
         "**This notebook is for an\\*a\\_\\<b\\>.** Its numbers are drawn for this name."
@@ -299,8 +320,8 @@ def test_a_variant_says_whose_it_is_and_of_whom_the_pictures_are(folder):
 
 
 def test_a_master_is_the_students_variant_with_its_hidden_tests(folder):
-    (place,) = release.release_each(folder, "hw1", ["ana"])
-    released, master = nbformat.read(place, as_version=4), release.master_of(folder, "hw1", "ana")
+    (place,) = each.release_each(folder, "hw1", ["ana"])
+    released, master = nbformat.read(place, as_version=4), each.master_of(folder, "hw1", "ana")
     own = texts(variants.varied(release.sheets_of(folder, "hw1").source, "hw1", "ana"))
     differ = {i for i, text in texts(released).items() if text != texts(master)[i]}
     assert differ == {"task1-hidden", "task2-hidden"}
@@ -309,10 +330,40 @@ def test_a_master_is_the_students_variant_with_its_hidden_tests(folder):
     assert "put your code here" in texts(master)["task1"]
 
 
+def handed_in(folder: Path, student: str, **answers: str) -> bytes:
+    """What a student hands in: the variant with answers, the right ones where none is named."""
+    (place,) = each.release_each(folder, "hw1", [student])
+    released = nbformat.read(place, as_version=4)
+    return nbformat.writes(tiny.filled(released, **answers)).encode()
+
+
+def test_answers_in_a_variant_are_found_by_its_own_master(folder):
+    found = answers(handed_in(folder, "ana"), each.master_of(folder, "hw1", "ana"))
+    assert {i: text.strip() for i, text in found.sources.items()} == {
+        i: text.strip() for i, text in tiny.ANSWERS.items()
+    }
+    assert found.notes == []
+
+
+@needs_sandbox
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answer", "points"), [(tiny.ANSWERS["task1"], 2), ("def double(x):\n    return x", 0)]
+)
+def test_a_variant_is_judged_by_its_own_tests(folder, answer, points):
+    master = nbformat.writes(each.master_of(folder, "hw1", "ana"))
+    job = Job(master, handed_in(folder, "ana", task1=answer), Limits(), True)
+    verdict = processes.in_a_fork(lambda: job)
+    cells = {cell.id: cell for cell in nbformat.reads(verdict.notebook, as_version=4).cells}
+    said = [cells[f"task1-{kind}"].outputs[0] for kind in ("check", "hidden")]
+    assert [out.output_type for out in said].count("stream") == points
+    assert "count = 5" not in cells["task1-hidden"].source
+
+
 def test_a_variant_that_a_lecturer_changed_stays(folder):
-    (place,) = release.release_each(folder, "hw1", ["bo"])
+    (place,) = each.release_each(folder, "hw1", ["bo"])
     place.write_text(place.read_text("utf-8").replace("Two tasks.", "Two long tasks."), "utf-8")
-    release.release_each(folder, "hw1", ["bo"])
+    each.release_each(folder, "hw1", ["bo"])
     assert "Two long tasks." in place.read_text("utf-8")
 
 
@@ -342,8 +393,10 @@ def hidden(notebook: NotebookNode) -> set[str]:
 @pytest.mark.parametrize("name", VARYING)
 def test_no_variant_shows_a_line_of_a_solution_or_hidden_test(real, name):
     own = release.sheets_of(real, name).source
-    secret = hidden(own) | set(texts(own)["variant"].splitlines()) - {"", "    }"}
-    for place in release.release_each(real, name, [f"student {k}" for k in range(3)]):
+    author = [cell.source for cell in own.cells if variants.is_variant(cell)]
+    secret = hidden(own) | {line.strip() for text in author for line in text.splitlines()}
+    secret = {line for line in secret if len(line) > 12}
+    for place in each.release_each(real, name, [f"student {k}" for k in range(3)]):
         drawn = nbformat.read(place, as_version=4)
         lines = {line.strip() for text in texts(drawn).values() for line in text.splitlines()}
         whole = variants.varied(own, name, place.parent.name)
@@ -354,7 +407,7 @@ def test_no_variant_shows_a_line_of_a_solution_or_hidden_test(real, name):
 
 def test_names_of_folders_are_safe_and_differ():
     names = ["a", "A b", "..", ".", "a/b", "a%2Fb", "x" * 300, "x" * 301, "con:", "a.", "\udcff"]
-    folders = [release.folder_of(name) for name in names]
+    folders = [each.folder_of(name) for name in names]
     assert len(set(folders)) == len(names)
     assert all(re.fullmatch(r"(?!\.)[^/\\:<>]{1,130}(?<!\.)", folder) for folder in folders)
 
@@ -363,9 +416,9 @@ def test_names_of_folders_are_safe_and_differ():
     ("rows", "said"),
     [
         ("id,name\nana,Ana\nbo,Bo\n", "2 lie in"),
-        ("name\nAna\n", "it needs a column `id`"),
-        ("id\n", "names no students"),
-        ("id\nana\nana\n", "ana is in the list of students twice"),
+        ("name\nAna\n", "a roster needs id"),
+        ("id\n", "names nobody yet"),
+        ("id\nana\nana\n", "the id ana stands twice"),
     ],
 )
 def test_the_command_releases_variants_to_a_list_of_students(
@@ -373,6 +426,6 @@ def test_the_command_releases_variants_to_a_list_of_students(
 ):
     monkeypatch.setattr(release, "HOMEWORK", folder.parent / "homework")
     (tmp_path / "students.csv").write_text(rows, "utf-8")
-    arguments = ["--variants", "hw1", "--students", str(tmp_path / "students.csv")]
-    assert release.main([str(folder), *arguments]) == (0 if "lie" in said else 2)
+    arguments = ["--variants", "hw1", "--roster", str(tmp_path / "students.csv")]
+    assert command.main([str(folder), *arguments]) == (0 if "lie" in said else 2)
     assert said in "".join(capsys.readouterr())

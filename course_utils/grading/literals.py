@@ -2,8 +2,7 @@
 
 import ast
 import json
-from functools import cache
-from typing import NamedTuple
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,13 +10,6 @@ from torch import Tensor
 
 WIDTH = 100
 SUFFIX = {torch.float32: "", torch.int64: "", torch.bool: "", torch.float64: ".double()"}
-
-
-class Place(NamedTuple):
-    """A part of a text in UTF-8: from byte start to byte end."""
-
-    start: int
-    end: int
 
 
 def assigned(source: str, values: dict[str, object], where: str) -> str:
@@ -58,7 +50,7 @@ def tabulated(source: str, tables: list[tuple[object, object]]) -> str:
     return rewritten(source, changes)
 
 
-@cache
+@lru_cache(maxsize=64)
 def assignments(source: str) -> dict[str, ast.expr]:
     """Return the expressions that are assigned to names at the top of a cell; the last of each."""
     found = {}

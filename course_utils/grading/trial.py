@@ -8,7 +8,7 @@ import contextlib
 import io
 import itertools
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
+from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
 
@@ -102,7 +102,7 @@ def checks_of(
     return found, failed
 
 
-@cache
+@lru_cache(maxsize=256)
 def compiled(source: str, name: str) -> CodeType:
     """Return a cell's code, which a class of students shares."""
     return compile(source, name, "exec")

@@ -1,6 +1,6 @@
 """A homework with numbers of its own for each student, drawn from the homework and who it is for.
 
-The source of a homework may hold a code cell tagged `variant`, for instructors alone, with
+The source of a homework may hold code cells tagged `variant`, for instructors alone, with
 
     def variant(rng: np.random.Generator) -> dict[str, dict[str, object]]
 
@@ -78,16 +78,16 @@ def varied(source: NotebookNode, homework: str, student: str) -> NotebookNode:
 def drawing(source: NotebookNode, homework: str) -> Draw:
     """Return the function `variant` of a source; it may use what given cells and answers define."""
     cells = [cell for cell in source.cells if is_variant(cell)]
-    if len(cells) != 1:
+    if not cells:
         raise ValueError(
-            f"{homework} has {len(cells)} cells tagged `variant`: give its source one, with a"
-            " function variant(rng), or release one notebook for all."
+            f"{homework} has no cell tagged `variant`: give its source one, with a function"
+            " variant(rng), or release one notebook for all."
         )
     namespace: dict = {"__name__": "homework"}
     for cell in [*(c for c in graded_parts(source) if not mark(c).get("grade")), *cells]:
         run(cell, namespace, [], homework)
     if "variant" not in namespace:
-        raise ValueError(f"{homework}: its cell tagged `variant` defines no function variant(rng).")
+        raise ValueError(f"{homework}: no cell tagged `variant` defines a function variant(rng).")
     return namespace["variant"]
 
 
