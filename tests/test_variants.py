@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from homework import tiny
-from homework.classroom import needs_sandbox
+from homework.classroom import BOUNDS, grades, needs_sandbox
 from nbformat import NotebookNode
 
 from course_utils.grading import each, literals, processes, release, trial, variants
@@ -358,6 +359,27 @@ def test_a_variant_is_judged_by_its_own_tests(folder, answer, points):
     said = [cells[f"task1-{kind}"].outputs[0] for kind in ("check", "hidden")]
     assert [out.output_type for out in said].count("stream") == points
     assert "count = 5" not in cells["task1-hidden"].source
+
+
+@needs_sandbox
+@pytest.mark.slow
+def test_a_class_with_variants_is_graded_each_by_its_own(folder, tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("grading needs Linux")
+    from course_utils.grading.__main__ import main
+
+    (folder / "roster.csv").write_text("id,name\nana,Ana Bo\nbo,Bo Cy\ncy,Cy Do\n", "utf-8")
+    for student, whose in (("ana", "ana"), ("bo", "ana")):
+        (tmp_path / f"{student}.ipynb").write_bytes(handed_in(folder, whose))
+    common = nbformat.read(folder / "release" / "hw1" / f"{tiny.NAME}.ipynb", as_version=4)
+    nbformat.write(tiny.filled(common), tmp_path / "cy.ipynb")
+    assert main(["hw1", str(tmp_path), "--course", str(folder), *BOUNDS]) == 0
+    found = grades(folder)
+    assert {row["tests"] for row in found.values()} == {"6"}
+    assert found["ana"]["note"] == ""
+    assert "It is the notebook of ana" in found["bo"]["note"]
+    assert "No line in it says whose" in found["cy"]["note"]
+    (folder / "roster.csv").write_text("id,name,email,section\n", "utf-8")
 
 
 def test_a_variant_that_a_lecturer_changed_stays(folder):
