@@ -201,6 +201,15 @@ def test_a_released_answer_says_that_it_is_to_be_written(released, name):
 
 
 @needs_sandbox
+def test_no_chapter_is_taken_for_a_homework():
+    from course_utils.grading.collect import known
+
+    masters = {name: source(name) for name in SOURCES}
+    for path in sorted(SOURCES["hw1"].parents[1].glob("*.ipynb")):
+        assert known(path, masters)[0] == "", path
+    assert all(known(path, masters)[0] == name for name, path in SOURCES.items())
+
+
 @pytest.mark.parametrize("name", slow_but(("hw1",), SOURCES))
 def test_a_class_of_two_is_graded_from_end_to_end(released, name, tmp_path):
     from course_utils.grading.__main__ import main

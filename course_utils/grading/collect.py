@@ -144,7 +144,7 @@ def lone_folder(entries: list[Path], homework: str, masters: dict) -> Path | Non
         and not re.match(r"(?i)hw\d", e.name)
         and e.stem not in {m.metadata.get("name") for m in masters.values()}
         and not refusal(e)
-        and known(e, masters)[0] == homework
+        and known(e, masters, homework)[0] == homework
     ]
     return entries[0] if len(downloads) > 1 or len(named) > 1 else None
 
@@ -163,7 +163,7 @@ def last(
         files += [examined(path, told) for path in handed_in(place, homework)]
     good = []
     for file in files:
-        of, why = ("", file.refusal) if file.refusal else known(file.path, masters)
+        of, why = ("", file.refusal) if file.refusal else known(file.path, masters, homework)
         if of == homework:
             good.append(file)
             if other(file.path.name, homework):
@@ -238,10 +238,14 @@ def refusal(file: Path) -> str:
         return f"{file.name} cannot be read: {error.strerror}."
 
 
-def known(path: Path, masters: dict[str, NotebookNode]) -> tuple[str, str]:
-    """Return of which homework a file is; or "", and why it is of none."""
+def known(path: Path, masters: dict[str, NotebookNode], graded: str = "") -> tuple[str, str]:
+    """Return of which homework a file is; or "", and why it is of none.
+
+    graded is the homework that is expected: one answer to it is enough. A chapter may define one of
+    another homework's functions, and is not taken for it.
+    """
     try:
-        of = homework_of(path, masters)
+        of = homework_of(path, masters, graded)
     except UnreadableError as error:
         if ".ipynb" in path.name.lower():
             return "", f"{path.name}: {error}"
@@ -249,25 +253,32 @@ def known(path: Path, masters: dict[str, NotebookNode]) -> tuple[str, str]:
     return of, "" if of else f"{path.name} holds no cell of any homework."
 
 
-def homework_of(path: Path, masters: dict[str, NotebookNode]) -> str:
+def homework_of(path: Path, masters: dict[str, NotebookNode], graded: str) -> str:
     """Return the homework of which a notebook holds most, or "". UnreadableError if it is none."""
     cells = cells_of(path.read_bytes())
-    points = {name: shared(cells, master) for name, master in masters.items()}
-    best = max(points, key=points.get)
-    return best if points[best] else ""
+    found = {name: shared(cells, master) for name, master in masters.items()}
+    best = max(found, key=lambda name: found[name].given + found[name].answers)
+    given, answers, asked_for = found[best]
+    enough = given or 2 * answers > asked_for or (answers and best == graded)
+    return best if enough else ""
 
 
-def shared(cells: list[Cell], master: NotebookNode) -> int:
-    """Return how many given cells and definitions of a homework a notebook holds."""
+class Shared(NamedTuple):
+    """What a notebook holds of a homework: given cells, answers, and of how many answers."""
+
+    given: int
+    answers: int
+    asked: int
+
+
+def shared(cells: list[Cell], master: NotebookNode) -> Shared:
+    """Return how many given cells and answers of a homework a notebook holds."""
     texts = {cell.source.strip() for cell in cells}
     names = {n for c in cells for n in (*DEFINED.findall(c.source), *ASSIGNED.findall(c.source))}
-    count = 0
-    for cell in master.cells:
-        if mark(cell).get("solution"):
-            count += bool(names.intersection(asked(cell)))
-        elif len(cell.source.strip()) >= CHARACTERISTIC:
-            count += cell.source.strip() in texts
-    return count
+    code = [c for c in master.cells if c.cell_type == "code" and mark(c).get("solution")]
+    given = [cell.source.strip() for cell in master.cells if not mark(cell).get("solution")]
+    held = [text for text in given if len(text) >= CHARACTERISTIC and text in texts]
+    return Shared(len(held), sum(bool(names & set(asked(cell))) for cell in code), len(code))
 
 
 def content_of(path: Path) -> bytes:
