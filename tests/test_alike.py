@@ -147,7 +147,7 @@ def test_code_and_text_of_notebooks_are_compared():
 
 
 def test_the_page_is_a_place_to_look_and_shows_what_students_wrote_as_text():
-    page = alike.page(pages.templates(), "Tiny", class_of_notebooks())
+    page = alike.page(pages.templates(), "Tiny", class_of_notebooks(), {})
     assert "a place to look, not a verdict" in page
     assert "&lt;b&gt;anna&lt;/b&gt;" in page
     assert "<b>anna" not in page
@@ -157,7 +157,7 @@ def test_the_page_is_a_place_to_look_and_shows_what_students_wrote_as_text():
 
 def test_a_class_in_which_nobody_is_alike_is_told_so():
     empty = alike.look({"anna": new_notebook()}, tiny.source(), tiny.source())
-    page = alike.page(pages.templates(), "Tiny", empty)
+    page = alike.page(pages.templates(), "Tiny", empty, {})
     assert "Nobody's code is closer" in page
     assert "No two students wrote the same sentence" in page
 

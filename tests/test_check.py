@@ -67,7 +67,7 @@ KINDS = {  # what became of a right notebook: the exit code, and what is said
     split: (0, ["task1: it stands in 2 cells, which were joined", "task1-check: ✓"]),
     without_ids: (0, ["its id was lost", "task1-check: ✓"]),
     without_an_answer: (1, ["task1: nothing of yours", "the answer's cell is missing"]),
-    raising: (1, ["Its cell raised NameError: name 'unknown'", "task1-check: ✗"]),
+    raising: (1, ["While its cell ran: NameError: name 'unknown'", "task1-check: ✗"]),
 }
 
 

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -448,9 +449,9 @@ FILES = {  # kind: what lies in a student's folder besides or as the homework
 
 @pytest.mark.parametrize("kind", FILES)
 def test_the_file_that_holds_this_homework_counts_then_the_last(tmp_path, masters, kind):
-    for name, notebook, time in FILES[kind]:
+    for name, notebook, when in FILES[kind]:
         notebook = masters["hw2"] if notebook == "hw2" else notebook
-        save(tmp_path, "anna", *name.split("/"), notebook=notebook, time=time)
+        save(tmp_path, "anna", *name.split("/"), notebook=notebook, time=when)
     save(tmp_path, "berta", "hw1_tiny.ipynb")  # a class of one folder may be one folder too many
     assert counted(tmp_path, masters) == {"anna": True, "berta": True}
 
@@ -493,6 +494,18 @@ def test_a_submission_without_an_answer_does_not_end_in_silence(tmp_path, master
 )
 def test_a_time_is_read_with_its_zone(text, time):
     assert downloads.time_of(text) == time
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system's zone cannot be set")
+def test_blackboard_s_time_is_that_of_this_machine(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        found = downloads.time_of("2026-11-21-22-13-05")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found == datetime(2026, 11, 21, 21, 13, 5, tzinfo=UTC)
 
 
 # ZIP files that want to do harm

@@ -502,7 +502,8 @@ def test_a_correction_reaches_a_grade_that_is_stored(course, tmp_path, monkeypat
     assert grades(fresh)["anna"]["tests"] == "5"
     asked = []
     monkeypatch.setattr("course_utils.grading.masters.checks_of_the_course", lambda: "mended")
-    monkeypatch.setattr(processes, "in_a_fork", lambda load: asked.append(1) or judge(load()))
+    judged = processes.in_a_fork
+    monkeypatch.setattr(processes, "in_a_fork", lambda load: asked.append(1) or judged(load))
     assert main(command) == 0
     assert len(asked) == 2
     assert main(command) == 0
@@ -524,6 +525,32 @@ def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, grade
     assert grades(course)["berta"]["written"] == ""
     assert grades(course)["untouched"]["written"] == "0"
     assert "Why &lt;so&gt;?" in feedback(course, "anna")
+
+
+@needs_sandbox
+@pytest.mark.slow
+def test_points_given_by_hand_stay_as_long_as_the_answer_does(course, tmp_path, capsys):
+    from nbgrader.api import Gradebook
+
+    fresh, submitted = a_class(course, tmp_path, 2)
+    command = ["hw1", str(submitted), "--course", str(fresh), *BOUNDS]
+    assert main(command) == 0
+    with Gradebook(f"sqlite:///{fresh}/gradebook.db", "learned-sparse-coding") as book:
+        for student in ("student-000", "student-001"):
+            grade = book.find_grade("written", tiny.NAME, "hw1", student)
+            grade.manual_score, grade.needs_manual_grade = 1.5, False
+        book.db.commit()
+    os.utime(submitted / "student-000.ipynb", (1_700_000_000, 1_700_000_000))
+    nbformat.write(
+        tiny.filled(released(fresh), written="On second thoughts."), submitted / "student-001.ipynb"
+    )
+    capsys.readouterr()
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "of which 0 were graded before" in said
+    assert "to be confirmed, because the answer has changed, of 1: student-001." in said
+    assert grades(fresh)["student-000"]["written"] == "1.5"
+    assert grades(fresh)["student-001"]["written"] == ""
 
 
 @pytest.mark.parametrize("kind", COLLECTED)
@@ -705,6 +732,10 @@ def test_a_handout_of_the_lecturer_s_beside_a_release_stays(tmp_path, versions):
     [
         ({"tags": ["given"]}, "task1 is an answer and tagged `given`"),
         ({"nbgrader": {"grade": True, "points": 3}}, "task1 is an answer and graded itself"),
+        (
+            {"nbgrader": {"solution": False}},
+            "task1 holds a solution and is not marked",
+        ),
     ],
 )
 def test_a_homework_whose_answers_would_run_outside_is_refused(
@@ -811,7 +842,8 @@ def test_two_gradings_do_not_meet(course, tmp_path, handed_in, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["hw1", "no/such/folder"], "is not a folder"),
+        (["hw1", "no/such/folder"], "name the folder or ZIP handed in"),
+        (["hw1", "README.md"], "is not a folder"),
         (["hw7", "."], "holds no homework hw7"),
     ],
 )

@@ -322,14 +322,14 @@ def test_a_name_of_somebody_else_makes_no_formula_and_no_folder(tmp_path):
     assert taken_by_moodles_zip(tmp_path / "all.zip") == {"2": "feedback_p.html"}
 
 
-def test_a_term_is_a_line_a_person_and_nothing_counts_as_zero():
+def test_a_term_is_a_line_a_person_and_nothing_is_empty():
     people = [Person("jdoe", "Jane Doe", section="A"), Person("gone")]
     homeworks = {"hw1": (8.0, {"jdoe": 7.5}), "hw2": (10.0, {"jdoe": None})}
     assert exports.term(homeworks, people).splitlines() == [
         "student,name,section,hw1,hw2,total",
         "of,,,8,10,18",
         "jdoe,Jane Doe,A,7.5,,7.5",
-        "gone,,,,,0",
+        "gone,,,,,",
     ]
 
 
@@ -385,6 +385,9 @@ def test_a_class_goes_from_its_system_and_back(course, tmp_path, monkeypatch, ca
     (tmp_path / "sheet.csv").write_text(moodle_sheet(), "utf-8")
     (tmp_path / "in").mkdir()
     make(mine, tmp_path / "in")
+    if system == "moodle":  # an answer that was not written: nbgrader's own word is nobody's
+        place = next((tmp_path / "in").rglob("Jane Doe*/*.ipynb"))
+        nbformat.write(tiny.filled(released(mine), written=""), place)
     more = [part for option in more for part in (option, str(tmp_path / "sheet.csv"))]
     place = packed(tmp_path / "in")
     assert main(["hw1", str(place), "--course", str(mine), *more, *BOUNDS]) == 0
@@ -407,6 +410,7 @@ def test_a_class_goes_from_its_system_and_back(course, tmp_path, monkeypatch, ca
             "",
             "6",
         }
+        assert "No response" not in (results / "moodle.csv").read_text("utf-8")
         assert len(taken_by_moodles_zip(results / "moodle-feedback.zip")) == len(HANDED_IN)
     term = rows_of((mine / "results" / "term.csv").read_text("utf-8"))
     assert {row["student"]: row["hw1"] for row in term}["gone"] == ""
@@ -428,3 +432,43 @@ def test_a_second_batch_keeps_the_rows_of_the_first_and_a_term_is_graded_at_once
     assert sum(row["note"] == "Nothing was handed in." for row in table.values()) == 5
     assert main(["--all", str(tmp_path / "first"), "--course", str(mine)]) == 2
     assert "named hw1, hw2" in capsys.readouterr().err
+
+
+@needs_sandbox
+def test_a_term_is_read_in_any_letters_and_what_is_no_homework_is_told(course, tmp_path, capsys):
+    mine = a_course(course, tmp_path / "course")
+    save(mine, tmp_path / "in" / "jdoe.ipynb")
+    (tmp_path / "term" / "notes").mkdir(parents=True)
+    packed(tmp_path / "in").rename(tmp_path / "term" / "HW1.ZIP")
+    assert main(["--all", str(tmp_path / "term"), "--course", str(mine), *BOUNDS]) == 0
+    assert "left out: notes." in capsys.readouterr().out
+    assert grades(mine)["jdoe"]["tests"] == "6"
+
+
+@needs_sandbox
+def test_what_a_lecturer_should_know_is_said_on_the_screen(course, tmp_path, capsys):
+    mine = a_course(course, tmp_path / "course")
+    canvas(mine, tmp_path / "in" / "a class of its own")
+    save(mine, tmp_path / "in" / "jdoe.ipynb")
+    command = ["hw1", str(tmp_path / "in"), "--course", str(mine), *BOUNDS]
+    assert main(command) == 0
+    assert "a class of its own: is this a class" in capsys.readouterr().out
+    canvas(mine, tmp_path / "canvas")
+    (tmp_path / "canvas.csv").write_text(canvas_export(), "utf-8")
+    more = ["--due", "2026-11-30T23:59", "--roster", str(tmp_path / "canvas.csv")]
+    command = ["hw1", str(tmp_path / "canvas"), "--course", str(mine), *more, *BOUNDS]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "6 of 6 have no time of handing in" in said
+    assert "neither here nor on the roster: a class of its own." in said
+
+
+def test_a_wrong_place_is_refused_before_anything_is_made(course, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("course_utils.grading.sandbox.check", lambda: None)
+    (tmp_path / "in").mkdir()
+    assert main(["hw1", str(tmp_path / "in"), "--course", str(tmp_path / "nope")]) == 2
+    assert "There is no course in" in capsys.readouterr().err
+    assert not (tmp_path / "nope").exists()
+    with pytest.raises(SystemExit):
+        main(["hw1", str(tmp_path / "in"), "--due", "1.12.2026"])
+    assert "write it like 2026-12-01T23:59, not 1.12.2026" in capsys.readouterr().err

@@ -363,7 +363,7 @@ def test_a_variant_is_judged_by_its_own_tests(folder, answer, points):
 
 @needs_sandbox
 @pytest.mark.slow
-def test_a_class_with_variants_is_graded_each_by_its_own(folder, tmp_path):
+def test_a_class_with_variants_is_graded_each_by_its_own(folder, tmp_path, capsys):
     if sys.platform != "linux":
         pytest.skip("grading needs Linux")
     from course_utils.grading.__main__ import main
@@ -374,6 +374,7 @@ def test_a_class_with_variants_is_graded_each_by_its_own(folder, tmp_path):
     common = nbformat.read(folder / "release" / "hw1" / f"{tiny.NAME}.ipynb", as_version=4)
     nbformat.write(tiny.filled(common), tmp_path / "cy.ipynb")
     assert main(["hw1", str(tmp_path), "--course", str(folder), *BOUNDS]) == 0
+    assert "Students: 3" in capsys.readouterr().out, "drawing in threads keeps what is printed"
     found = grades(folder)
     assert {row["tests"] for row in found.values()} == {"6"}
     assert found["ana"]["note"] == ""

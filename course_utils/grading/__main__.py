@@ -16,8 +16,8 @@ import nbformat
 from filelock import FileLock, Timeout
 
 from course_utils.grading import exports, pages, processes, roster, sandbox
-from course_utils.grading.collect import Class, is_absent, submissions
-from course_utils.grading.downloads import opened
+from course_utils.grading.collect import MANY_PEOPLE, Class, is_absent, submissions
+from course_utils.grading.downloads import is_junk, opened
 from course_utils.grading.each import is_varied
 from course_utils.grading.gradebook import Book, Record, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
@@ -42,6 +42,14 @@ WARNING = (
 )
 
 
+def time_due(text: str) -> datetime:
+    """Return the time that a command line names. Raises argparse.ArgumentTypeError."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"write it like 2026-12-01T23:59, not {text}") from None
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     bounds = Limits()
@@ -51,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="every homework that was handed in")
     parser.add_argument("submissions", type=Path, help="what was handed in: a folder, or its ZIP")
     parser.add_argument("--course", type=Path, default=DEFAULT, metavar="FOLDER")
-    parser.add_argument("--due", type=datetime.fromisoformat, help="2026-12-01T23:59, local time")
+    parser.add_argument("--due", type=time_due, help="2026-12-01T23:59, this machine's time")
     parser.add_argument("--roster", type=Path, metavar="CSV", help="in place of roster.csv")
     parser.add_argument("--worksheet", type=Path, metavar="CSV", help="Moodle's, to be filled in")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="at a time, here")
@@ -71,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(WARNING, file=sys.stderr)
         elif not wanted.scheduler:
             sandbox.check()
+        check_places(wanted.submissions, wanted.course)
         if not (wanted.course / "source" / (wanted.homework or "")).is_dir():
             renew(wanted.course)
         with FileLock(wanted.course / "grading.lock", timeout=0):
@@ -84,6 +93,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from here.", file=sys.stderr)
     return 2
+
+
+def check_places(handed_in: Path, course: Path) -> None:
+    """Raise ValueError, before anything is made, if a folder that a command line names is wrong."""
+    if not handed_in.exists():
+        raise ValueError(f"There is no {handed_in.resolve()}: name the folder or ZIP handed in.")
+    if course != DEFAULT and not course.is_dir():
+        raise ValueError(
+            f"There is no course in {course.resolve()}: make it with `python3 course.py homework"
+            f" {course}`, or name another with --course."
+        )
 
 
 def grade_each(wanted: argparse.Namespace) -> int:
@@ -108,11 +128,13 @@ def places(wanted: argparse.Namespace) -> dict[str, Path]:
         return {wanted.homework: wanted.submissions}
     if wanted.due or wanted.worksheet:
         raise ValueError("--due and --worksheet are of one homework: grade it by its name.")
-    found = {}
-    for name in sorted(path.name for path in (wanted.course / "source").iterdir()):
-        inside = [wanted.submissions / name, wanted.submissions / f"{name}.zip"]
-        if there := [place for place in inside if place.exists()]:
-            found[name] = there[0]
+    names = sorted(path.name for path in (wanted.course / "source").iterdir())
+    inside = sorted(wanted.submissions.iterdir()) if wanted.submissions.is_dir() else []
+    found = {p.name.lower().removesuffix(".zip"): p for p in inside if not is_junk(p.name)}
+    others = [place.name for name, place in found.items() if name not in names]
+    found = {name: place for name, place in found.items() if name in names}
+    if found and others:
+        print(f"No homework of this course, and left out: {', '.join(others)}.")
     if not found:
         raise ValueError(
             f"{wanted.submissions} holds no homework: put what was handed in into folders or ZIP"
@@ -133,6 +155,7 @@ def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[
     notebook = master(wanted.course, homework)
     book = Book(wanted.course, homework, notebook.metadata["name"], wanted.due)
     book.enrol(people)
+    tell(handed_in, wanted.due)
     limits = Limits(wanted.cell_seconds, wanted.total_seconds, wanted.memory)
     by = tests(wanted.course, homework, notebook, limits, not wanted.without_sandbox)
     lost = judged(wanted, book, by, handed_in)
@@ -150,6 +173,17 @@ def with_lateness(handed_in: Class, late: dict[str, str]) -> Class:
     return handed_in._replace(submissions=found)
 
 
+def tell(handed_in: Class, due: datetime | None) -> None:
+    """Say on the screen what a lecturer would not look for in a table."""
+    there = [one for one in handed_in.submissions if not is_absent(one)]
+    timeless = sum(one.time is None for one in there)
+    if due and timeless:
+        print(f"{timeless} of {len(there)} have no time of handing in: --due judges none of them.")
+    for one in there:
+        if any(MANY_PEOPLE in note for note in one.notes):
+            print(f"{one.student}: is this a class, and not a student? {one.notes[0]}")
+
+
 def judged(wanted: argparse.Namespace, book: Book, by: Tests, handed_in: Class) -> list[str]:
     """Judge what is new or has changed, and store it; return whose work could not be judged."""
     found = {s.student: s for s in handed_in.submissions if not is_absent(s)}
@@ -159,7 +193,7 @@ def judged(wanted: argparse.Namespace, book: Book, by: Tests, handed_in: Class) 
         old = recorded(wanted.course, book.homework, student)
         if old is None or old.key != keys[student]:
             todo[student] = partial(by.job, submission)
-    print(f"{len(found)} submissions, {len(found) - len(todo)} of them graded before.")
+    print(f"Submissions: {len(found)}, of which {len(found) - len(todo)} were graded before.")
     if handed_in.ignored:
         print(f"Nobody's work, and left out: {', '.join(handed_in.ignored)}.")
     if wanted.scheduler:

@@ -123,9 +123,10 @@ def chapters() -> list[str]:
     return [path.read_text("utf-8") for path in sorted((PACKAGE / "built").glob("*.py"))]
 
 
-def page(templates: Environment, title: str, found: Found) -> str:
-    """Return the lecturer's page; what students wrote is shown as text."""
-    return templates.get_template("alike.html.j2").render(title=title, found=found)
+def page(templates: Environment, title: str, found: Found, names: dict[str, str]) -> str:
+    """Return the lecturer's page; what students wrote is shown as text. names are by id."""
+    sheet = templates.get_template("alike.html.j2")
+    return sheet.render(title=title, found=found, names=names)
 
 
 # Code

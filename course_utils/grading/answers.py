@@ -131,7 +131,7 @@ def how_found(wanted: NotebookNode, sheet: Sheet, parts: list[int], defining: li
             "its id was lost, or it stands in another cell; it was found by what it defines"
         )
     elif sheet.cells[parts[0]].ident != wanted.id:
-        told.append("its id was lost; it was found by nbgrader's name")
+        told.append("its id was lost, as a split or a copy does; it was found by nbgrader's name")
     return "; ".join(told)
 
 
@@ -257,7 +257,9 @@ def in_words(wanted: NotebookNode, sheet: Sheet) -> tuple[str | None, dict, str]
         there = wanted.id in sheet.homes
         note = "" if there else "the answer's cell is missing; it counts as not written"
         return (wanted.source if there else None), {}, note
-    note = "" if taken == 1 and wanted.id in sheet.homes else f"it was found in {taken} cell(s)"
+    note = f"it stands in {taken} cells, which were joined" if taken > 1 else ""
+    if taken == 1 and wanted.id not in sheet.homes:
+        note = "it stands in another cell, and was found there"
     if len(whole) > LONGEST:
         whole, note = whole[:LONGEST], f"only its first {LONGEST} characters are shown"
     if sum(len(data) for forms in pictures.values() for data in forms.values()) > LARGEST:

@@ -21,6 +21,8 @@ from course_utils.grading.forms import student_form
 from course_utils.grading.judge import Job, Limits, Verdict, judge
 from course_utils.tools.files import ending
 
+WHILE = "    While its cell ran: {}: {} (only given cells and answers are run)"
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
@@ -133,7 +135,7 @@ def report(master: NotebookNode, sheet: NotebookNode, verdict: Verdict) -> Itera
             yield f"  {answer(given, cell)}"
             yield from (f"    {note}" for note in told.get(cell.id, ()))
             errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
-            yield from (f"    Its cell raised {o.ename}: {o.evalue}" for o in errors)
+            yield from (WHILE.format(o.ename, o.evalue) for o in errors)
         elif given.cell_type == "code" and mark(given).get("grade"):
             yield f"  {cell.id}: {pages.said(cell)}"
         elif heading:
@@ -147,7 +149,7 @@ def answer(given: NotebookNode, cell: NotebookNode) -> str:
     if given.cell_type == "code":
         return f"{given.id}: found, {len(cell.source.splitlines())} lines"
     pictures = len(cell.get("attachments", {}))
-    more = f", {pictures} pictures" if pictures else ""
+    more = f", {pictures} picture{'s' * (pictures != 1)}" if pictures else ""
     words = re.findall(r"\w+", cell.source)
     return f"{given.id}: found, {len(words)} words{more}"
 

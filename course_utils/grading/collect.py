@@ -23,6 +23,7 @@ from course_utils.grading.roster import Person, Roster, roster
 
 ARCHIVES = {".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
 TIMELESS = ("canvas", "moodle")  # what they hand out has the time of the download
+MANY_PEOPLE = "files that a system gives to several people"
 NOTHING = "Nothing was handed in."
 CHARACTERISTIC = 20  # characters of a given cell by which a homework is known
 
@@ -174,6 +175,9 @@ def last(
             notes.append(why or f"{file.path.name} is a notebook of {of}, not of {homework}.")
     good.sort(key=lambda file: (file.time, file.attempt, file.path.as_posix()))
     by = places[-1][1]
+    people = {told.student for f in files if (told := owner(f.path.name, is_folder=False)).system}
+    if len(people) > 1 and not by.system:
+        notes.insert(0, f"It holds {MANY_PEOPLE}: {', '.join(sorted(people))}.")
     if not good:
         time = max((file.handed_in for file in files if file.handed_in), default=None)
         notes = notes or ["The folder is empty."]

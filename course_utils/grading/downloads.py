@@ -83,17 +83,22 @@ def is_junk(name: str) -> bool:
 
 
 def time_of(text: str) -> datetime | None:
-    """Return the time in a text, in UTC where it names no zone; None if there is none."""
-    text = text.strip()
+    """Return the time in a text, in UTC where it names no zone; None if there is none.
+
+    Blackboard, which writes no zone, means its own clock: that is taken for this machine's.
+    """
+    text, zone_of_none = text.strip(), UTC
     if found := re.fullmatch(r"(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)", text):
-        text = "{} {}:{}:{}".format(*found.groups())
+        text, zone_of_none = "{} {}:{}:{}".format(*found.groups()), None
     zone = re.search(r" ([A-Z][\w/+-]+)$", text)
     try:
         time = datetime.fromisoformat(text.removesuffix(zone[0]) if zone else text)
-        named = _zone(zone[1]) if zone else UTC
+        named = _zone(zone[1]) if zone else zone_of_none
     except (ValueError, KeyError, OSError):
         return None
-    return time if time.tzinfo else time.replace(tzinfo=named)
+    if time.tzinfo:
+        return time
+    return time.replace(tzinfo=named) if named else time.astimezone()
 
 
 def _zone(name: str) -> tzinfo:

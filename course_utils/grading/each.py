@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import nbformat
 from nbformat import NotebookNode
@@ -17,6 +18,7 @@ from course_utils.grading.variants import varied
 from course_utils.tools.delivery import deliver
 
 LONGEST = 120  # bytes in the name of a student's folder
+ALONE = Lock()  # a drawing keeps what is printed to itself, for the whole process
 UNSAFE = re.compile(r"[^\w @+,=.-]|^[. ]|[. ]$")  # in such a name, on any system
 
 
@@ -59,7 +61,8 @@ def master_of(course: Path, homework: str, student: str) -> NotebookNode:
     drawn; see `check` and `variants.varied`.
     """
     sheets = sheets_of(course, homework)
-    own = varied(sheets.source, homework, student)
+    with ALONE:
+        own = varied(sheets.source, homework, student)
     tests = nbformat.from_dict(own)
     return with_tests(as_released(own, sheets, steps(course)), tests, sheets.name)
 

@@ -198,7 +198,8 @@ def term(homeworks: dict[str, tuple[float, dict[str, float | None]]], people: li
     for person in people:
         got = [totals.get(person.id) for _, totals in homeworks.values()]
         texts = ["" if value is None else f"{value:g}" for value in got]
-        line = [person.id, person.name, person.section, *texts, f"{sum(filter(None, got)):g}"]
+        whole = f"{sum(filter(None, got)):g}" if any(texts) else ""
+        line = [person.id, person.name, person.section, *texts, whole]
         table.append([plain(text) for text in line])
     return as_csv(table)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
+from course_utils.grading.cells import mark
 from course_utils.grading.collect import Submission
 from course_utils.grading.forms import quiet, settings
 from course_utils.grading.roster import Person
@@ -74,6 +75,16 @@ def autograded(course: Path, homework: str, student: str, name: str) -> Path:
     return course / "autograded" / student / homework / f"{name}.ipynb"
 
 
+def kept(new: NotebookNode, old: NotebookNode) -> set[str]:
+    """Return the ids of cells whose answers are as they were: a text, or, for a test, all code."""
+    texts = {cell.id: cell.source for cell in old.cells}
+    same = {cell.id for cell in new.cells if texts.get(cell.id) == cell.source}
+    code = {c.id for c in new.cells if c.cell_type == "code" and mark(c).get("solution")}
+    words = {c.id for c in new.cells if c.cell_type == "markdown"}
+    tests = {c.id for c in new.cells if c.cell_type == "code"} - code
+    return (same & words) | (tests if code <= same else set())
+
+
 class Book:
     """nbgrader's gradebook of one homework in a course folder, open."""
 
@@ -106,6 +117,7 @@ class Book:
     def enter(self, submission: Submission, notebook: NotebookNode, record: Record) -> None:
         """Store a graded submission: the notebook, its points, and last the record."""
         place = autograded(self.course, self.homework, submission.student, self.name)
+        before = nbformat.read(place, as_version=4) if place.is_file() else None
         place.parent.mkdir(parents=True, exist_ok=True)
         write(place, nbformat.writes(notebook) + "\n")
         time = submission.time.astimezone(UTC).replace(tzinfo=None) if submission.time else None
@@ -116,17 +128,37 @@ class Book:
             self.gradebook.update_or_create_submission(
                 self.homework, submission.student, timestamp=time
             )
-            self.save_points(submission.student, notebook)
+            self.save_points(submission.student, notebook, before)
         where = _place(self.course, self.homework, submission.student)
         where.parent.mkdir(parents=True, exist_ok=True)
         write(where, json.dumps(record._asdict(), indent=1) + "\n")
 
-    def save_points(self, student: str, notebook: NotebookNode) -> None:
-        """Let nbgrader read the points off a notebook's outputs."""
+    def save_points(
+        self, student: str, notebook: NotebookNode, before: NotebookNode | None
+    ) -> None:
+        """Let nbgrader read the points off a notebook's outputs.
+
+        nbgrader asks again for all points that a person gave; those for an answer that is as it was
+        in the notebook of before stay.
+        """
         from nbgrader.preprocessors import SaveAutoGrades
 
+        unchanged = kept(notebook, before) if before else set()
         where = {"student": student, "assignment": self.homework, "notebook": self.name}
+        given = {g.cell.name for g in self.by_hand(student)} & unchanged
         SaveAutoGrades().preprocess(notebook, {"nbgrader": where | {"db_url": self.url}})
+        self.gradebook.db.expire_all()
+        for grade in self.by_hand(student, again=True):
+            if grade.cell.name in given:
+                grade.needs_manual_grade = False
+        self.gradebook.db.commit()
+
+    def by_hand(self, student: str, *, again: bool = False) -> list:
+        """Return nbgrader's grades of a student for which a person gave points; or, again, those of
+        them that a person is to look at once more."""
+        (sheet,) = self.gradebook.find_submission(self.homework, student).notebooks
+        given = [grade for grade in sheet.grades if grade.manual_score is not None]
+        return [grade for grade in given if bool(grade.needs_manual_grade) == again]
 
     def grade(self, student: str) -> Grade:
         """Return a student's points and comments as they are now."""
@@ -141,7 +173,7 @@ class Book:
                 cells[grade.cell.name] = (None if open_ else grade.score, grade.max_score)
                 written += [None if open_ else grade.score] if by_hand else []
             for comment in sheet.comments:
-                comments[comment.cell.name] = comment.comment or ""
+                comments[comment.cell.name] = comment.manual_comment or ""
             tests = sum(g.score for g in sheet.grades if g.cell.cell_type == "code")
             by_hand = None if None in written else sum(written)
             stamp = f"{whole.timestamp:%Y-%m-%d %H:%M:%S} UTC" if whole.timestamp else ""

@@ -103,11 +103,13 @@ def report(
     records: dict,
     absent: Sequence[str],
     names: dict[str, str],
+    links: dict[str, str],
 ) -> str:
     """Return the lecturer's page: whom to look at, and which task went how.
 
     notebooks are the graded notebooks by student; grades and records are of the same students, and
-    absent are those who handed in nothing; names are those of the roster, by id.
+    absent are those who handed in nothing; names are those of the roster, by id, and
+    links lead to the feedback pages.
     """
     texts: dict[str, Counter] = {}
     full: Counter = Counter()
@@ -137,6 +139,7 @@ def report(
         troubles=troubles,
         absent=absent,
         names=names,
+        links=links,
         tests=tests,
     )
 

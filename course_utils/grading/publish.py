@@ -1,7 +1,9 @@
 """What comes of grading: feedback, report, and tables for the lecturer and for other systems."""
 
+import os
 from pathlib import Path
 from statistics import median
+from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode
@@ -36,16 +38,24 @@ def publish(
         pages.store(feedback[grade.student], page)
     pages.store(results / "grades.csv", pages.table(grades, known, absent, people))
     notebooks = {s: notebook_of(book, s) for s in known}
-    report = pages.report(pages.templates(), notebooks, grades, known, absent, names)
+    links = {s: quote(os.path.relpath(place, results)) for s, place in feedback.items()}
+    report = pages.report(pages.templates(), notebooks, grades, known, absent, names, links)
     pages.store(results / "report.html", report)
     course, homework = book.course, book.homework
+    title = next(iter(sheets.values())).cells[0].source.partition("\n")[0].lstrip("# ")
     found = alike.look(sheets, master(course, homework), sheets_of(course, homework).source)
-    pages.store(results / pages.ALIKE, alike.page(pages.templates(), book.name, found))
+    pages.store(results / pages.ALIKE, alike.page(pages.templates(), title, found, names))
     rows = exported(grades, absent, handed_in, people, sheet is not None)
     write_canvas(book, grades[0].most, rows, export)
     if any(row.moodle for row in rows):
         write_moodle(book, grades[0].most, rows, feedback, sheet)
-    print(f"{len(grades)} students, median {median(g.total for g in grades):g} points.")
+    print(f"Students: {len(grades)}, with a median of {median(g.total for g in grades):g} points.")
+    once_more = [s for s in known if book.by_hand(s, again=True)]
+    if once_more:
+        print(
+            f"Points given by hand wait to be confirmed, because the answer has changed, of"
+            f" {len(once_more)}: {', '.join(once_more)}."
+        )
     if absent:
         print(f"{len(absent)} of the roster handed in nothing.")
     print(f"Grades and report: {results}. Feedback: {book.course / 'feedback'}.")
@@ -66,8 +76,13 @@ def to_show(book: Book, handed_in: Class, people: list[Person]) -> dict[str, Rec
     those of the roster who were graded before."""
     now = [s.student for s in handed_in.submissions if not is_absent(s)]
     on_roster = {person.id for person in people}
-    before = [r.student for r in records(book.course, book.homework) if r.student in on_roster]
-    names = sorted({*now, *before})
+    before = {record.student for record in records(book.course, book.homework)} - {*now}
+    names = sorted({*now, *(before & on_roster)})
+    if ghosts := sorted(before - on_roster) if people else []:
+        print(
+            f"Graded before, and neither here nor on the roster: {', '.join(ghosts)}. Their rows"
+            " are left out; feedback/, autograded/ and the gradebook still hold them."
+        )
     return {name: recorded(book.course, book.homework, name) for name in names}
 
 

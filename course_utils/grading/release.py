@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import sqlite3
 import tempfile
 from functools import lru_cache
@@ -43,6 +44,11 @@ def check(source: NotebookNode, name: str) -> None:
     A graded cell and a given one run in the grader's own process, an answer in the sandbox alone.
     """
     for cell in source.cells:
+        if "### BEGIN SOLUTION" in cell.source and not mark(cell).get("solution"):
+            raise ValueError(
+                f"{name}: the cell {cell.id} holds a solution and is not marked as an answer, so"
+                " students would see it. Let it be an autograded answer."
+            )
         if cell.cell_type == "code" and mark(cell).get("solution"):
             given = "given" in cell.metadata.get("tags", [])
             if given or mark(cell).get("grade"):
@@ -122,8 +128,10 @@ def released(course: Path, homework: dict[str, Path]) -> dict[str, bytes]:
             with quiet():
                 result = api.generate_assignment(name, force=True)
             if not result["success"]:
-                told = str(result.get("log") or result.get("error"))[-2000:]
-                raise RuntimeError(f"nbgrader could not release {name}: {told}")
+                said = f"{result.get('log')}\n{result.get('error')}"
+                reasons = re.findall(r"(?m)^\w+(?:Error|Exception): (?!Please see).+$", said)
+                why = " ".join(dict.fromkeys(reasons)) or said[-2000:]
+                raise RuntimeError(f"nbgrader could not release {name}: {why}")
         return files_in(Path(draft), "release")
 
 

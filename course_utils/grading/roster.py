@@ -88,7 +88,7 @@ def person_of(row: dict[str, str], ids: Iterable[str], is_canvas: bool) -> Perso
     parts = [first("first name"), first("last name", "surname")]
     name = first(*NAMES) or " ".join(filter(None, parts))
     number = row["id"] if is_canvas else ""
-    return Person(first(*ids), name, first(*EMAILS), first("section"), number)
+    return Person(first(*ids), name, first(*EMAILS), first("section", "groups"), number)
 
 
 def is_no_person(row: dict[str, str]) -> bool:
