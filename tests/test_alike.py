@@ -159,7 +159,7 @@ def test_a_class_in_which_nobody_is_alike_is_told_so():
     empty = alike.look({"anna": new_notebook()}, tiny.source(), tiny.source())
     page = alike.page(pages.templates(), "Tiny", empty, {})
     assert "Nobody's code is closer" in page
-    assert "No two students wrote the same sentence" in page
+    assert "No sentence of eight words or more is shared" in page
 
 
 # A class of 300, some of whom copied: tests/homework/copied.py
