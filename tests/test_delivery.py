@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.grading import release
+from course_utils.grading import homework
 from course_utils.publish import book, launch, slides
 from course_utils.tools import delivery, student
 from course_utils.tools.files import NOTEBOOKS, ROOT
@@ -174,7 +174,7 @@ def test_a_list_of_another_program_stays(tmp_path):
         (book.main, ["--to"]),
         (slides.main, ["--to"]),
         (launch.main, ["https://github.com/you/course", "--to"]),
-        (release.main, []),
+        (homework.main, []),
         (student.main, []),
     ],
 )

@@ -21,6 +21,7 @@ from course_utils.tools.files import NOTEBOOKS, PACKAGE
 from course_utils.tools.notebooks import fault, read
 
 HOMEWORK = NOTEBOOKS / "homework"
+SOLVED = re.compile(r"(?m)^ *### BEGIN SOLUTION")
 DEFAULT = Path("build") / "homework"
 
 
@@ -44,7 +45,7 @@ def check(source: NotebookNode, name: str) -> None:
     A graded cell and a given one run in the grader's own process, an answer in the sandbox alone.
     """
     for cell in source.cells:
-        if "### BEGIN SOLUTION" in cell.source and not mark(cell).get("solution"):
+        if SOLVED.search(cell.source) and not mark(cell).get("solution"):
             raise ValueError(
                 f"{name}: the cell {cell.id} holds a solution and is not marked as an answer, so"
                 " students would see it. Let it be an autograded answer."
