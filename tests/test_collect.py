@@ -203,6 +203,15 @@ def test_a_right_answer_is_found_wherever_it_stands(kind):
     assert sources["task2"].strip() == SHRINK.strip()
 
 
+def test_the_rest_of_a_function_is_found_without_its_metadata():
+    head = DOUBLE.partition("\n")[0]
+    notebook = solved(task1=head + "\n    y = 2 * x")
+    notebook = put(notebook, "task1", new_code_cell("    return y"))
+    sources, _, notes = found(notebook)
+    assert double_of(sources["task1"]) == 6
+    assert "it stands in 2 cells, which were joined" in " ".join(notes)
+
+
 def test_what_was_not_written_is_the_stub_and_what_is_gone_is_told():
     sources, _, notes = found(released())
     assert tiny.STUB in sources["task1"]

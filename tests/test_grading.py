@@ -494,20 +494,17 @@ def test_a_correction_reaches_a_grade_that_is_stored(course, tmp_path, monkeypat
     assert main(command) == 0
     assert grades(fresh)["anna"]["handed in"] == "2026-01-01 11:00:00 UTC"
     assert not grades(fresh)["anna"]["hours late"]
-    source = fresh / "source" / "hw1" / f"{tiny.NAME}.ipynb"
-    source.write_text(source.read_text("utf-8").replace("[[2.0, 4.0]]", "[[2.0, 5.0]]"), "utf-8")
-    released_now = fresh / "release" / "hw1" / f"{tiny.NAME}.ipynb"
-    os.utime(released_now)  # the check in the released notebook is the old one: source decides
-    assert main(command) == 0
-    assert grades(fresh)["anna"]["tests"] == "5"
-    asked = []
-    monkeypatch.setattr("course_utils.grading.masters.checks_of_the_course", lambda: "mended")
-    judged = processes.in_a_fork
+    asked, judged = [], processes.in_a_fork
     monkeypatch.setattr(processes, "in_a_fork", lambda load: asked.append(1) or judged(load))
+    source = fresh / "source" / "hw1" / f"{tiny.NAME}.ipynb"
+    source.write_text(source.read_text("utf-8").replace("[[2.0, 4.0]]", "[[2.0, 4.00]]"), "utf-8")
     assert main(command) == 0
     assert len(asked) == 2
+    monkeypatch.setattr("course_utils.grading.masters.checks_of_the_course", lambda: "mended")
     assert main(command) == 0
-    assert len(asked) == 2
+    assert len(asked) == 4
+    assert main(command) == 0
+    assert len(asked) == 4
 
 
 @needs_sandbox
@@ -525,6 +522,20 @@ def test_points_given_by_hand_enter_grades_and_feedback(course, handed_in, grade
     assert grades(course)["berta"]["written"] == ""
     assert grades(course)["untouched"]["written"] == "0"
     assert "Why &lt;so&gt;?" in feedback(course, "anna")
+
+
+@pytest.mark.parametrize("broken", ["2 * y", "2 * x)", "3 * x"])
+def test_a_test_that_refuses_the_author_s_own_answer_costs_nobody(
+    course, tmp_path, monkeypatch, capsys, broken
+):
+    monkeypatch.setattr(sandbox, "check", lambda: None)
+    fresh, submitted = a_class(course, tmp_path, 1)
+    source = fresh / "source" / "hw1" / f"{tiny.NAME}.ipynb"
+    text = source.read_text("utf-8")
+    source.write_text(text.replace("lambda x: x + x", f"lambda x: {broken}"), "utf-8")
+    assert main(["hw1", str(submitted), "--course", str(fresh), *BOUNDS]) == 2
+    assert "nothing was graded, for task1-hidden fails" in capsys.readouterr().err
+    assert not (fresh / "results").exists()
 
 
 @needs_sandbox

@@ -21,9 +21,9 @@ from course_utils.grading.downloads import is_junk, opened
 from course_utils.grading.each import is_varied
 from course_utils.grading.gradebook import Book, Record, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
-from course_utils.grading.masters import Tests, tests, with_owners
+from course_utils.grading.masters import Tests, prove, tests, with_owners
 from course_utils.grading.publish import over_the_term, publish
-from course_utils.grading.release import DEFAULT, master, masters, renew
+from course_utils.grading.release import DEFAULT, master, masters, renew, sheets_of
 from course_utils.grading.roster import Person
 from course_utils.training import progress
 
@@ -108,6 +108,8 @@ def check_places(handed_in: Path, course: Path) -> None:
 
 def grade_each(wanted: argparse.Namespace) -> int:
     """Grade one homework, or all that were handed in, then write the table over the term."""
+    if wanted.course == DEFAULT:
+        print(f"Without --course: the class in {DEFAULT.resolve()}.")
     people = roster.of_course(wanted.course, wanted.roster)
     if not people:
         columns = ",".join(roster.COLUMNS)
@@ -152,6 +154,7 @@ def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[
         handed_in = with_lateness(handed_in, exports.lateness(sheet))
     if is_varied(wanted.course, homework):
         handed_in = with_owners(handed_in)
+    prove(sheets_of(wanted.course, homework).source, homework)
     notebook = master(wanted.course, homework)
     book = Book(wanted.course, homework, notebook.metadata["name"], wanted.due)
     book.enrol(people)

@@ -108,7 +108,7 @@ def in_code(wanted: NotebookNode, sheet: Sheet) -> tuple[str | None, str]:
         kind = "is not a code cell any more" if other else "is missing"
         return None, f"the answer's cell {kind}; it counts as not written"
     last = defining[-1] if defining else written[-1]
-    parts = sorted({i for i in written if i not in defining} | {last})
+    parts = sorted({i for i in written if i not in defining} | {last} | rest_of(last, sheet))
     source = "\n".join(sheet.cells[i].source for i in parts)
     if not defining and any(is_stub(sheet.cells[i].source, wanted) for i in free):
         return wanted.source, ""  # what was written above it is no answer yet
@@ -117,6 +117,20 @@ def in_code(wanted: NotebookNode, sheet: Sheet) -> tuple[str | None, str]:
     if len(source) > LONGEST:
         return None, f"an answer of more than {LONGEST} characters is not run"
     return with_what_it_needs(source, parts, sheet), how_found(wanted, sheet, parts, defining)
+
+
+def rest_of(last: int, sheet: Sheet) -> set[int]:
+    """Return the cells right below an answer that were cut off it: they are indented, or no Python
+    by themselves, and together with it they are."""
+    found: list[int] = []
+    for i in range(last + 1, len(sheet.cells)):
+        cell = sheet.cells[i]
+        is_rest = cell.source[:1].isspace() or not parses(cell.source)
+        if sheet.homes[i] or cell.kind != "code" or not is_rest:
+            break
+        found.append(i)
+    whole = "\n".join(sheet.cells[i].source for i in (last, *found))
+    return set(found) if parses(whole) else set()
 
 
 def how_found(wanted: NotebookNode, sheet: Sheet, parts: list[int], defining: list[int]) -> str:

@@ -1,5 +1,7 @@
 """By what a class is judged: one notebook with hidden tests for all, or one for each student."""
 
+import contextlib
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from course_utils.grading.collect import Class, Submission, content_of
 from course_utils.grading.each import is_varied, master_of, source_text
 from course_utils.grading.judge import Job, Limits
 from course_utils.grading.release import checks_of_the_course
+from course_utils.grading.trial import graded_parts
 from course_utils.grading.variants import whose
 
 
@@ -47,6 +50,21 @@ def tests(
     source = source_text(course, homework) if is_varied(course, homework) else ""
     text, checks = nbformat.writes(notebook), checks_of_the_course()
     return Tests(course, homework, text, source, checks, limits, sandboxed)
+
+
+def prove(source: NotebookNode, homework: str) -> None:
+    """Raise ValueError if a homework's own answers do not pass its own tests: then a test is at
+    fault, and no student may pay for it."""
+    namespace: dict = {"__name__": "homework"}
+    for cell in graded_parts(source):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(cell.source, cell.id, "exec"), namespace)  # noqa: S102 - the author's
+        except Exception as error:
+            raise ValueError(
+                f"{homework}: nothing was graded, for {cell.id} fails with the answers in source/:"
+                f" {type(error).__name__}: {error}. Mend it there, and run this again."
+            ) from error
 
 
 def content(submission: Submission) -> bytes | None:
