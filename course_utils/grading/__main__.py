@@ -23,7 +23,7 @@ from course_utils.grading.gradebook import Book, Record, recorded
 from course_utils.grading.judge import Job, Limits, Verdict, judge
 from course_utils.grading.masters import Tests, prove, tests, with_owners
 from course_utils.grading.publish import over_the_term, publish
-from course_utils.grading.release import DEFAULT, master, masters, renew, sheets_of
+from course_utils.grading.release import DEFAULT, masters, renew, sheets_of
 from course_utils.grading.roster import Person
 from course_utils.training import progress
 
@@ -149,13 +149,14 @@ def grade(wanted: argparse.Namespace, homework: str, folder: Path, people: list[
     """Grade what has not been graded, then write grades, feedback and report."""
     sheet = exports.worksheet(wanted.worksheet) if wanted.worksheet else None
     people = exports.numbered(people, sheet) if sheet else people
-    handed_in = submissions(folder, homework, masters(wanted.course, homework), people)
+    known = masters(wanted.course, homework)
+    handed_in = submissions(folder, homework, known, people)
     if sheet:
         handed_in = with_lateness(handed_in, exports.lateness(sheet))
     if is_varied(wanted.course, homework):
         handed_in = with_owners(handed_in)
     prove(sheets_of(wanted.course, homework).source, homework)
-    notebook = master(wanted.course, homework)
+    notebook = known[homework]
     book = Book(wanted.course, homework, notebook.metadata["name"], wanted.due)
     book.enrol(people)
     tell(handed_in, wanted.due)

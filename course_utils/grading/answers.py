@@ -33,8 +33,8 @@ class Answers(NamedTuple):
     notes: list[str]
 
 
-def asked(cell: NotebookNode) -> list[str]:
-    """Return the names that an answer's cell of the master has to define: functions, or values."""
+def asked(cell: NotebookNode | Cell) -> list[str]:
+    """Return the names that an answer's cell defines: functions, or, without one, values."""
     return DEFINED.findall(cell.source) or ASSIGNED.findall(cell.source)
 
 
@@ -97,8 +97,7 @@ def in_code(wanted: NotebookNode, sheet: Sheet) -> tuple[str | None, str]:
         i
         for i in free
         if names
-        and names[-1]
-        in (DEFINED.findall(sheet.cells[i].source) or ASSIGNED.findall(sheet.cells[i].source))
+        and names[-1] in asked(sheet.cells[i])
         and is_written(sheet.cells[i].source, wanted.source)
     ]
     if not written and not defining:

@@ -133,7 +133,7 @@ def lone_folder(entries: list[Path], homework: str, masters: dict) -> Path | Non
     A class it is if two of its entries have names of a download, or if two notebooks of this
     homework in it have names of their own, and not the homework's.
     """
-    if len(entries) != 1 or not entries[0].is_dir() or entries[0].is_symlink():
+    if len(entries) != 1 or not is_folder(entries[0]):
         return None
     inside, _ = parted(entries[0])
     downloads = [e for e in inside if owner(e.name, e.is_dir()).student != Owner(e.name).student]

@@ -53,21 +53,20 @@ def _place(course: Path, homework: str, student: str) -> Path:
 
 def recorded(course: Path, homework: str, student: str) -> Record | None:
     """Return what is remembered of a student's homework; None if it has to be graded."""
+    return _record(_place(course, homework, student))
+
+
+def _record(place: Path) -> Record | None:
     try:
-        return Record(**json.loads(_place(course, homework, student).read_text("utf-8")))
+        return Record(**json.loads(place.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
 def records(course: Path, homework: str) -> list[Record]:
     """Return what is remembered of all who handed in a homework, in order of their names."""
-    found = []
-    for place in (course / "records" / homework).glob("*.json"):
-        try:
-            found.append(Record(**json.loads(place.read_text("utf-8"))))
-        except (OSError, ValueError, TypeError):
-            continue
-    return sorted(found, key=lambda record: record.student)
+    found = map(_record, (course / "records" / homework).glob("*.json"))
+    return sorted(filter(None, found), key=lambda record: record.student)
 
 
 def autograded(course: Path, homework: str, student: str, name: str) -> Path:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-import nbformat
 from jinja2 import Environment, PackageLoader
 from nbformat import NotebookNode
 
@@ -98,7 +97,7 @@ def said(cell: NotebookNode) -> str:
 
 def report(
     pages: Environment,
-    notebooks: dict[str, Path],
+    notebooks: dict[str, NotebookNode],
     grades: Sequence[Grade],
     records: dict,
     absent: Sequence[str],
@@ -115,7 +114,7 @@ def report(
     full: Counter = Counter()
     title = ""
     for grade in grades:
-        notebook = nbformat.read(notebooks[grade.student], as_version=4)
+        notebook = notebooks[grade.student]
         title = TITLE.search(notebook.cells[0].source)[1]
         for cell in notebook.cells:
             if cell.cell_type == "code" and cell.id in grade.cells:

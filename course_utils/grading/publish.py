@@ -30,21 +30,21 @@ def publish(
     results = book.course / "results" / book.homework
     feedback = {s: feedback_of(book, s) for s in known}
     names = {person.id: person.name for person in people}
+    templates = pages.templates()
     sheets: dict[str, NotebookNode] = {}
     for grade in grades:
         graded = sheets[grade.student] = nbformat.read(notebook_of(book, grade.student), 4)
         notes, name = known[grade.student].notes, names.get(grade.student, "")
-        page = pages.feedback(pages.templates(), graded, grade, notes, name)
+        page = pages.feedback(templates, graded, grade, notes, name)
         pages.store(feedback[grade.student], page)
     pages.store(results / "grades.csv", pages.table(grades, known, absent, people))
-    notebooks = {s: notebook_of(book, s) for s in known}
     links = {s: quote(os.path.relpath(place, results)) for s, place in feedback.items()}
-    report = pages.report(pages.templates(), notebooks, grades, known, absent, names, links)
+    report = pages.report(templates, sheets, grades, known, absent, names, links)
     pages.store(results / "report.html", report)
     course, homework = book.course, book.homework
     title = next(iter(sheets.values())).cells[0].source.partition("\n")[0].lstrip("# ")
     found = alike.look(sheets, master(course, homework), sheets_of(course, homework).source)
-    pages.store(results / pages.ALIKE, alike.page(pages.templates(), title, found, names))
+    pages.store(results / pages.ALIKE, alike.page(templates, title, found, names))
     rows = exported(grades, absent, handed_in, people, sheet is not None)
     write_canvas(book, grades[0].most, rows, export)
     if any(row.moodle for row in rows):
