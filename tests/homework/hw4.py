@@ -5,8 +5,9 @@ from itertools import combinations
 import numpy as np
 import torch
 from scipy.optimize import linprog
+from scipy.sparse import coo_array
 
-from course_utils.built.ista import lipschitz, shrink, unit_columns
+from course_utils.built.ista import decoder_step, lipschitz, shrink, unit_columns
 
 # Task 1: inhibition_energy(x, z, Wd, S)
 
@@ -100,6 +101,71 @@ def on_line(v, w):
 
 def parent_and_child(v, w, parents):
     return v[0] == w[0] or parents[v[0]] == w[0] or parents[w[0]] == v[0]
+
+
+def tree_by_ways(ways_of):
+    """A tree's S from the ways up as somebody finds them."""
+
+    def tree(parents, S0):
+        ways = ways_of(parents)
+        rows = [[0.0 if on_line(v, w) else S0 * float(apart(v, w)) for w in ways] for v in ways]
+        return torch.tensor(rows)
+
+    return tree
+
+
+def ways_to_unit_0(parents):
+    """Climb while the number is above 0, then add unit 0."""
+    ways = []
+    for i in range(len(parents)):
+        way = []
+        while i > 0:
+            way.append(i)
+            i = parents[i]
+        ways.append([*way, 0])
+    return ways
+
+
+def ways_without_unit_0(parents):
+    """Only units 1 and above climb."""
+    return [ancestors(parents, i) if i else [0] for i in range(len(parents))]
+
+
+def ways_that_stop_at_0(parents):
+    """Climb while the last unit of the way is above 0, so that -1 is a unit, too."""
+    ways = []
+    for i in range(len(parents)):
+        way = [i]
+        while way[-1] > 0:
+            way.append(parents[way[-1]])
+        ways.append(way)
+    ways[0] = [0, -1] if len(parents) > 1 and parents[0] < 0 else [0]
+    return [[0] if way == [0, -1] else way for way in ways]
+
+
+def ways_in_one_pass(parents):
+    """The parent's way is looked up, ready or not."""
+    ways = {}
+    for i, parent in enumerate(parents):
+        ways[i] = [i, *ways.get(parent, [])]
+    return list(ways.values())
+
+
+def common_ancestor_by_number(choose):
+    """The way over the common ancestor of the least or the greatest number."""
+
+    def price(v, w, parents):
+        if on_line(v, w):
+            return 0
+        meet = choose(set(v) & set(w))
+        return v.index(meet) + w.index(meet)
+
+    return price
+
+
+def at_most(steps):
+    """Only so many steps up are looked at."""
+    return tree_by_ways(lambda p: [ancestors(p, i)[:steps] for i in range(len(p))])
 
 
 # Task 3: inhibited_step(z, x, Wd, S, L)
@@ -197,6 +263,28 @@ def refit_wrongly(own=1.0, fresh=True, norm=True, keep=True, order=1):
     return refit
 
 
+def refit_if(speaks, twice=False, same_sign=False):
+    """A right refit, but for who is taken for silent, for a second round, or for a sign."""
+
+    def refit(Wd, x, z):
+        new = Wd.clone()
+        for j in [*range(Wd.shape[1])] * (1 + twice):
+            v = (x - z @ new.T).T @ z[:, j] + new[:, j] * z[:, j].square().sum()
+            if same_sign and v @ Wd[:, j] < 0:
+                v = -v
+            if speaks(z[:, j], v):
+                new[:, j] = v / v.norm()
+        return new
+
+    return refit
+
+
+def short_steps(Wd, x, z):
+    for _ in range(20):
+        Wd = unit_columns(decoder_step(Wd, x, z))
+    return Wd
+
+
 def refit_to_nan(Wd, x, z):
     new = Wd.clone()
     for j in range(Wd.shape[1]):
@@ -211,6 +299,10 @@ def refit_in_place(Wd, x, z):
 
 
 # Tasks 5 and 6: raise_inhibition(S, z, forbidden, eta), relax_inhibition(S, z, alpha, beta, rate)
+
+
+def on(z):
+    return (z != 0).to(z)
 
 
 def together(z):
@@ -271,8 +363,32 @@ def relax_by_pieces(S, z, alpha, beta, rate):
     return new
 
 
+def spread(z):
+    a = z.abs() - z.abs().mean(0)
+    return a.T @ a / len(z)
+
+
+def scaled(z):
+    C = together(z)
+    return C / (C.diagonal()[:, None] * C.diagonal()).sqrt()
+
+
+def cheapest(C, alpha, beta):
+    """The programme as the notebook's cell writes it: where C has ties, this one decides."""
+    m = len(C)
+    i, j = np.triu_indices(m, 1)
+    pair = np.arange(len(i))
+    where = (np.concatenate([i, j]), np.concatenate([pair, pair]))
+    rows = coo_array((np.ones(2 * len(i)), where), shape=(m, len(i))).tocsr()
+    price = C.double().numpy()[i, j]
+    found = linprog(price, A_eq=rows, b_eq=np.full(m, alpha), bounds=(0, beta), method="highs")
+    S = torch.zeros(m, m)
+    S[i, j] = S[j, i] = torch.from_numpy(found.x).float()
+    return S
+
+
 def relax_mixed(S, z, alpha, beta, old, new, C=None):
-    return old * S + new * programme(together(z) if C is None else C, alpha, beta)
+    return old * S + new * cheapest(together(z) if C is None else C, alpha, beta)
 
 
 RIGHT = {
@@ -316,6 +432,10 @@ PLANTED = {
             lambda v, w, p: 0 if on_line(v, w) else apart(v, w) + 1
         ),
         "over the root": tree_by_price(lambda v, w, p: 0 if on_line(v, w) else len(v) + len(w) - 2),
+        "climb until a parent is -1": tree_by_ways(ways_to_unit_0),
+        "it has ancestors": tree_by_ways(ways_without_unit_0),
+        "a way ends there only if its parent": tree_by_ways(ways_that_stop_at_0),
+        "that parent has no way up yet": tree_by_ways(ways_in_one_pass),
         "siblings go free": tree_by_price(
             lambda v, w, p: 0 if on_line(v, w) or p[v[0]] == p[w[0]] else apart(v, w)
         ),
@@ -346,6 +466,7 @@ PLANTED = {
             Wd + (x - z @ Wd.T).T @ z / lipschitz(z)
         ),
         "not backwards": refit_wrongly(order=-1),
+        "even if they sum to zero": refit_if(lambda zj, v: zj.sum() != 0),
         "changed its inputs in place": refit_in_place,
     },
     "task5": {
@@ -355,15 +476,24 @@ PLANTED = {
         "every pair is raised": lambda S, z, F, eta: S + eta * together(z),
         "the step is half as long": lambda S, z, F, eta: raise_by_pairs(S, z, F, eta / 2),
         "became zero": lambda S, z, F, eta: F * (S + eta * together(z)),
+        "how often a pair fires together": lambda S, z, F, eta: raise_by_pairs(S, on(z), F, eta),
+        "a price of zero must be able to rise": lambda S, z, F, eta: raise_by_pairs(
+            S, z, F & (S > 0), eta
+        ),
         "the old price is forgotten": lambda S, z, F, eta: eta * F * together(z),
     },
     "task6": {
-        "the dearest S": lambda S, z, a, b, r: relax_mixed(S, z, a, b, 1 - r, r, -together(z)),
+        "the most expensive S": lambda S, z, a, b, r: relax_mixed(
+            S, z, a, b, 1 - r, r, -together(z)
+        ),
         "mixed the wrong way round": lambda S, z, a, b, r: relax_mixed(S, z, a, b, r, 1 - r),
         "jumps to the cheapest S at once": lambda S, z, a, b, r: relax_mixed(S, z, a, b, 0, 1),
         "no longer sum to alpha": lambda S, z, a, b, r: relax_mixed(S, z, a, b, 1, r),
         "opposite signs cancel": lambda S, z, a, b, r: relax_mixed(
             S, z, a, b, 1 - r, r, z.T @ z / len(z)
+        ),
+        "how often a pair fires together": lambda S, z, a, b, r: relax_mixed(
+            S, z, a, b, 1 - r, r, together(on(z))
         ),
         "multiplies mean activities": lambda S, z, a, b, r: relax_mixed(
             S, z, a, b, 1 - r, r, torch.outer(z.abs().mean(0), z.abs().mean(0))
@@ -371,5 +501,118 @@ PLANTED = {
         "gradient descent, which leaves the budget": lambda S, z, a, b, r: (
             S - r * together(z).fill_diagonal_(0)
         ).clamp(0, b),
+    },
+}
+
+
+TRIED = {
+    "task1": {
+        "the batch's mean price": lambda x, z, Wd, S: (
+            0.5 * rebuilt(x, z, Wd) + 0.5 * ((z.abs() @ S) * z.abs()).sum(1).mean()
+        ),
+        "negative codes are cut off": lambda x, z, Wd, S: (
+            0.5 * rebuilt(x, z, Wd) + 0.5 * ((z.relu() @ S) * z.relu()).sum(1)
+        ),
+        "norms are not squared": lambda x, z, Wd, S: (
+            0.5 * rebuilt(x, z, Wd).sqrt() + 0.5 * ((z.abs() @ S) * z.abs()).sum(1)
+        ),
+        "active or not": lambda x, z, Wd, S: (
+            0.5 * rebuilt(x, z, Wd) + 0.5 * ((on(z) @ S) * on(z)).sum(1)
+        ),
+        "one row is no batch": lambda *a: energy_by_pairs(*a).squeeze(),
+        "neighbours only": lambda x, z, Wd, S: (
+            0.5 * rebuilt(x, z, Wd) + (z[:, 1:] * z[:, :-1]).abs() @ S.diagonal(1)
+        ),
+        "z outer z": lambda x, z, Wd, S: 0.5 * rebuilt(x, z, Wd) + 0.5 * (z @ S * z).sum(1).abs(),
+    },
+    "task2": {
+        "children have larger numbers": tree_by_price(
+            lambda v, w, p: 0 if max(v[0], w[0]) in (*v, *w)[1:] else apart(v, w)
+        ),
+        "the common ancestor of the least number": tree_by_price(common_ancestor_by_number(min)),
+        "the common ancestor of the greatest number": tree_by_price(common_ancestor_by_number(max)),
+        "three levels are enough": at_most(3),
+        "six levels are enough": at_most(6),
+        "float64": lambda parents, S0: tree_by_sets(parents, S0).double(),
+        "S0 squared": lambda parents, S0: tree_by_sets(parents, S0 * S0),
+        "S0 forgotten": lambda parents, S0: tree_by_sets(parents, 1.0),
+        "upper half alone": lambda parents, S0: tree_by_sets(parents, S0).triu(),
+        "the root inhibits itself": lambda parents, S0: (
+            tree_by_sets(parents, S0)
+            + S0 * (torch.arange(len(parents)) == parents.index(-1)).diag()
+        ),
+        "half of the edges": tree_by_price(
+            lambda v, w, p: 0 if on_line(v, w) else (apart(v, w) + 1) // 2
+        ),
+        "a parent pays for its grandchildren": tree_by_price(
+            lambda v, w, p: 0 if on_line(v, w) and abs(len(v) - len(w)) < 2 else apart(v, w)
+        ),
+    },
+    "task3": {
+        "silent units stay silent": lambda z, x, Wd, S, L: step_by_clamp(z, x, Wd, S, L) * (z != 0),
+        "its own L": lambda z, x, Wd, S, L: step_by_clamp(z, x, Wd, S, lipschitz(Wd)),
+        "a safe L of its own": lambda z, x, Wd, S, L: step_by_clamp(
+            z, x, Wd, S, lipschitz(Wd) + float(torch.linalg.eigvalsh(S)[-1])
+        ),
+        "the batch's threshold": lambda z, x, Wd, S, L: shrink(
+            gradient_step(z, x, Wd, L), z.abs().mean(0) @ S / L
+        ),
+        "the old sign": lambda z, x, Wd, S, L: step_by_clamp(z, x, Wd, S, L).abs() * z.sign(),
+        "no sign": lambda z, x, Wd, S, L: step_by_clamp(z, x, Wd, S, L).abs(),
+        "cut, not shrunk": lambda z, x, Wd, S, L: (
+            gradient_step(z, x, Wd, L) * (gradient_step(z, x, Wd, L).abs() > z.abs() @ S / L)
+        ),
+        "one row is no batch": lambda *a: step_by_clamp(*a).squeeze(0),
+        "price of z squared": lambda z, x, Wd, S, L: shrink(
+            gradient_step(z, x, Wd, L), z.square() @ S / L
+        ),
+        "small steps are left out": lambda z, x, Wd, S, L: torch.where(
+            (step_by_clamp(z, x, Wd, S, L) - z).abs() < 1e-2, z, step_by_clamp(z, x, Wd, S, L)
+        ),
+    },
+    "task4": {
+        "silent if never positive": refit_if(lambda zj, v: zj.max() > 0),
+        "silent if its mean is not positive": refit_if(lambda zj, v: zj.mean() > 0),
+        "silent if its best direction is short": refit_if(lambda zj, v: v.norm() > 1e-3),
+        "silent if its codes are small": refit_if(lambda zj, v: (zj.abs() > 1e-4).any()),
+        "twice round": refit_if(lambda zj, v: zj.any(), twice=True),
+        "the old sign": refit_if(lambda zj, v: zj.any(), same_sign=True),
+        "the first row speaks for all": refit_if(lambda zj, v: zj[0] != 0),
+        "least squares at once": lambda Wd, x, z: torch.where(
+            z.any(0), unit_columns(torch.linalg.lstsq(z, x, driver="gelsd").solution.T), Wd
+        ),
+        "twenty short steps, as the stand-in takes": short_steps,
+    },
+    "task5": {
+        "the upper half alone": lambda S, z, F, eta: raise_by_pairs(S, z, F.triu(), eta),
+        "over m in place of B": lambda S, z, F, eta: raise_by_pairs(S, z, F, eta * len(z) / len(S)),
+        "the mean over rows in which both are active": lambda S, z, F, eta: (
+            S + eta * F * together(z) * len(z) / (on(z).T @ on(z)).clamp(min=1)
+        ),
+        "forbidden is what has a price": lambda S, z, F, eta: raise_by_pairs(S, z, S > 0, eta),
+        "prices are at most 1": lambda *a: raise_by_pairs(*a).clamp(max=1),
+        "squares": lambda S, z, F, eta: raise_by_pairs(S, z.square(), F, eta),
+        "the product of means": lambda S, z, F, eta: (
+            S + eta * F * torch.outer(z.abs().mean(0), z.abs().mean(0))
+        ),
+        "deviations from the mean": lambda S, z, F, eta: S + eta * F * spread(z),
+        "positive codes alone": lambda S, z, F, eta: raise_by_pairs(S, z.relu(), F, eta),
+    },
+    "task6": {
+        "alpha from S": lambda S, z, a, b, r: relax_by_lerp(S, z, float(S.sum(1).mean()), b, r),
+        "no bound on one pair": lambda S, z, a, b, r: relax_by_lerp(S, z, a, a, r),
+        "pairs without a price stay without": lambda S, z, a, b, r: (
+            relax_by_lerp(S, z, a, b, r) * (S > 0)
+        ),
+        "squares": lambda S, z, a, b, r: relax_by_lerp(S, z.square(), a, b, r),
+        "deviations from the mean": lambda S, z, a, b, r: relax_mixed(
+            S, z, a, b, 1 - r, r, spread(z)
+        ),
+        "correlations": lambda S, z, a, b, r: relax_mixed(S, z, a, b, 1 - r, r, scaled(z)),
+        "weighed by the present prices": lambda S, z, a, b, r: relax_mixed(
+            S, z, a, b, 1 - r, r, S * together(z)
+        ),
+        "always five per cent": lambda S, z, a, b, r: relax_by_lerp(S, z, a, b, 0.05),
+        "positive codes alone": lambda S, z, a, b, r: relax_by_lerp(S, z.relu(), a, b, r),
     },
 }
