@@ -16,7 +16,7 @@ import torch
 from nbformat import NotebookNode
 from torch import Tensor
 
-from course_utils.checks import known
+from course_utils.exercises.homework import known
 from course_utils.grading.cells import mark
 
 Function = Callable[..., Tensor]
@@ -202,7 +202,7 @@ def doubt(check: Check, found: Outcomes) -> str:
 
 def said(values: Sequence, found: Outcomes, tables: dict) -> str:
     """Return what is said of an answer that gives these values; nothing if it is right."""
-    given = iter(values)
+    given = itertools.cycle(values)  # it is asked for float64, too
 
     def answer(*_) -> Tensor:
         value = next(given)
@@ -245,14 +245,13 @@ def nudged(argument: object, step: float) -> object:
 
 def clear(message: str, found: Outcomes) -> bool:
     """Tell if a mistake is far from the right answer, and from the mistakes that are compared with
-    before it, on the first case on which it is not right."""
+    before it, on some case, and on no case so near to the right answer that rounding decides."""
     mine = found.wrong[message]
     before = itertools.takewhile(lambda other: other != message, found.wrong)
     others = [found.right, *(found.wrong[other] for other in before)]
-    for number, value in enumerate(mine):
-        if distance(value, found.right[number]) > SAME:
-            return all(distance(value, other[number]) > CLEAR for other in others)
-    return False
+    apart = [[distance(*pair) for pair in zip(mine, other, strict=True)] for other in others]
+    decided = not any(SAME < one <= CLEAR for one in apart[0])
+    return decided and all(max(other) > CLEAR for other in apart)
 
 
 def distance(a: object, b: object) -> float:
