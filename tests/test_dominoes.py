@@ -7,8 +7,10 @@ import time
 import nbformat
 import pytest
 import torch
+from homework import tiny
 from homework.classroom import needs_sandbox
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 from test_homework import NAME, SOURCES, answers, mark, source
 
 from course_utils.grading import release
@@ -70,6 +72,22 @@ def test_a_task_costs_its_own_points_and_no_other(course, name, how, first):
             failed |= {cell.id: (answer, [o for o in cell.outputs if o.output_type == "error"])}
     lost = {ident for ident, (_, errors) in failed.items() if errors}
     assert lost == {ident for ident, (answer, _) in failed.items() if answer in spoilt}
+
+
+@needs_sandbox
+def test_an_answer_may_use_functions_of_every_cell_above_it(tmp_path):
+    """What only defines functions is there when it is graded, whether a test needs it or not."""
+    notebook = tiny.source()
+    (place,) = [i for i, cell in enumerate(notebook.cells) if cell.id == "task1"]
+    notebook.cells.insert(place, new_code_cell("def two():\n    return 2", id="more"))
+    answer = "def double(x):\n    return two() * x"
+    master = nbformat.writes(notebook)
+    for cell in notebook.cells:
+        cell.source = answer if cell.id == "task1" else cell.source
+    verdict = judge(Job(master, nbformat.writes(notebook).encode(), Limits(), True))
+    cells = nbformat.reads(verdict.notebook, as_version=4).cells
+    after = next(c for c in cells[place + 1 :] if mark(c).get("grade"))
+    assert not [output for output in after.outputs if output.output_type == "error"]
 
 
 # What is lent

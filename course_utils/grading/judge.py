@@ -1,11 +1,13 @@
 """One submission: its answers run in the sandbox, the tests outside of it.
 
 The master notebook with the student's answers is gone through from top to bottom. Given cells and
-answers run in a sandboxed kernel. Given cells run once more in this process, and so does every
-graded cell: it holds hidden tests, and it judges. Figures and whatever else no test needs are not
-run: that would take most of the time. When it calls a student's function,
-the call travels into the sandbox and only values come back. So a student's code sees no test, and
-whatever it replaces, numpy, torch or the checks, is replaced in the sandbox alone.
+answers run in a sandboxed kernel, and so do cells that only import and define functions, which an
+answer may use. Given cells run once more in this process, and so does every graded cell: it holds
+hidden tests, and it judges. Figures and whatever else no test needs are not run: that would take
+most of the time. When it calls a student's function, the call travels into the sandbox and only
+values come back. So a student's code sees no test, and whatever it replaces, numpy, torch or the
+checks, is replaced in the sandbox alone. In tests of later tasks the author's functions stand for
+those that failed (see `lending`).
 """
 
 import ast
@@ -30,7 +32,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torch import Tensor
 from traitlets.config import Config
 
-from course_utils.grading.answers import DEFINED, Answers, answers, asked
+from course_utils.grading.answers import DEFINED, Answers, answers, asked, only_defines
 from course_utils.grading.cells import UnreadableError, mark
 from course_utils.grading.inside import pack, unpack
 from course_utils.grading.lending import Lender
@@ -420,7 +422,7 @@ def hear(court: Court, master: NotebookNode) -> None:
                 answer = cell.id
             if mark(cell).get("grade"):
                 cell.outputs = court.judge(cell, answer)
-            elif given or mark(cell).get("solution"):
+            elif given or mark(cell).get("solution") or only_defines(cell.source):
                 cell.outputs = court.run(cell)
             else:
                 continue  # a figure, or another cell that no test needs

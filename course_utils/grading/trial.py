@@ -21,7 +21,7 @@ from course_utils.grading.cells import mark
 
 Function = Callable[..., Tensor]
 NUDGE = 1e-5  # relative; a right answer that jumps for it stands on a border or on a tie
-SAME, CLEAR = 1e-5, 1e-3  # parts of the largest entry; what lies between is neither
+CLEAR = 1e-3  # a part of the largest entry, by which two results differ in all eyes
 
 
 class Check(NamedTuple):
@@ -244,14 +244,12 @@ def nudged(argument: object, step: float) -> object:
 
 
 def clear(message: str, found: Outcomes) -> bool:
-    """Tell if a mistake is far from the right answer, and from the mistakes that are compared with
-    before it, on some case, and on no case so near to the right answer that rounding decides."""
-    mine = found.wrong[message]
+    """Tell if a mistake is far, each time in some case, from the right answer and from each mistake
+    that is compared with before it."""
     before = itertools.takewhile(lambda other: other != message, found.wrong)
     others = [found.right, *(found.wrong[other] for other in before)]
-    apart = [[distance(*pair) for pair in zip(mine, other, strict=True)] for other in others]
-    decided = not any(SAME < one <= CLEAR for one in apart[0])
-    return decided and all(max(other) > CLEAR for other in apart)
+    mine = found.wrong[message]
+    return all(max(map(distance, mine, other)) > CLEAR for other in others)
 
 
 def distance(a: object, b: object) -> float:
