@@ -69,6 +69,16 @@ def test_a_number_of_no_chapter_is_found():
     assert missing("## 5 · Local\n\n1.25", {5: "11.25"}) == ["1.25"]
 
 
+def test_what_is_believed_of_the_homework_is_a_planted_mistake_of_it():
+    section = (PACK / "misconceptions.md").read_text("utf-8").split("## On the homework")[1]
+    entries, seen = section.split("\n### ")[1:], set()
+    for entry in entries:
+        ((homework, task, words),) = re.findall(r"`(hw\d)`, task (\d): \*(.+)\*\.\n", entry)
+        assert words in variants(homework).PLANTED[f"task{task}"], entry
+        seen.add(homework)
+    assert seen == {f"hw{number}" for number in range(1, 7)}
+
+
 EXAM = (PACK / "exam.md").read_text("utf-8")
 
 
