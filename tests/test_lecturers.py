@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -373,3 +374,42 @@ def test_points_and_minutes_of_the_papers_add_up():
         assert whole == write + read
         assert 1.8 < write / int(total) < 2
     assert len(used) == len(set(used))
+
+
+def minutes_of(heading: str) -> list[str]:
+    """The lines of the syllabus's first table below a heading, split into cells."""
+    text = (PACK / "syllabus.md").read_text("utf-8").split(f"## {heading}\n")[1]
+    rows = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()[2:]
+    return [re.split(r"\s*\|\s*", row.strip("| ")) for row in rows]
+
+
+def added(cell: str) -> int:
+    """The sum of the numbers in a cell."""
+    return sum(map(int, re.findall(r"\d+", cell)))
+
+
+def test_the_minutes_of_the_syllabus_add_up():
+    assert sum(added(m) for m, *_ in minutes_of("One day") if "Block" not in m) == 360
+    assert sum(added(m) for m, *_ in minutes_of("A guest lecture of sixty minutes")) == 60
+    three = minutes_of("Three lectures in a course on machine learning")
+    assert [added(row[2]) for row in three] == [55] * 4
+
+
+def test_of_the_last_two_homeworks_a_student_does_one():
+    *alone, (_, together, *_) = minutes_of("Minutes for each homework")
+    minutes = [int(row[1]) for row in alone]
+    assert minutes[-1] == minutes[-2]
+    assert sum(minutes[:-1]) == int(together)
+
+
+def test_no_student_has_two_homeworks_at_once():
+    out, due = {}, {}
+    for week, *_, homework in minutes_of("A term of twelve weeks"):
+        for name in re.findall(r"`(hw\d)`", homework):
+            (out if name not in out else due)[name] = int(week)
+    assert list(out) == list(due) == [f"hw{number}" for number in range(1, 7)]
+    starts = {row[0][1:4]: row[3] for row in minutes_of("Minutes for each homework")[:-1]}
+    assert {name: int(re.match(r"\d+", at)[0]) for name, at in starts.items()} == out
+    for earlier, later in [*pairwise(f"hw{n}" for n in range(1, 6)), ("hw4", "hw6")]:
+        assert due[earlier] <= out[later]
+    assert due["hw5"] == due["hw6"]
