@@ -3,8 +3,8 @@
 The eye reads text and figures. Folded is code whose output speaks for it (a figure, a table, the ✓
 lines of claims) and code that only makes ready (imports, checks of input, functions that draw into
 axes). So are tests of homework, and our version of a step that the reader has just been asked to
-write, which the tag `ours` marks. Never folded is what the reader shall read: what is exported, and the cells of exercises and
-of "Find the error", whose ids say so.
+write, which the tag `ours` marks. Never folded is what the reader shall read: what else is
+exported, and the cells of exercises and of "Find the error", whose ids say so.
 """
 
 import ast
