@@ -94,6 +94,35 @@ def slope_not_safe(z, tau):
     return -2 * (tau - s).clamp(min=0) * (z - z.mean(0)) / s / (len(z) - 1)
 
 
+def slope_by_autograd(z, tau):
+    """The notebook's stand-in: torch differentiates."""
+    z = z.detach().clone().requires_grad_()
+    (tau - z.std(0)).clamp(min=0).square().sum().backward()
+    return z.grad.nan_to_num(0.0)
+
+
+def slope_by_differences(z, tau, step=1e-5):
+    """Central differences in float64."""
+    a, slope = z.double(), torch.zeros_like(z.double())
+    for index in np.ndindex(*a.shape):
+        move = torch.zeros_like(a)
+        move[index] = step
+        slope[index] = (price_in_numpy(a + move, tau) - price_in_numpy(a - move, tau)) / (2 * step)
+    return slope.to(z)
+
+
+def slope_if(speaks, size=lambda s: s):
+    """A right slope, but for which units are taken for silent, and for what it divides by."""
+
+    def slope(z, tau):
+        s = z.std(0)
+        moves = (s < tau) & speaks(z, s)
+        full = -2 * (tau - s) * (z - z.mean(0)) / (size(s) * (len(z) - 1))
+        return torch.where(moves, full, torch.zeros_like(z))
+
+    return slope
+
+
 # Task 4
 
 
@@ -141,6 +170,56 @@ def two_sided(v, theta):
     return v.sign() * (v.abs() - theta).clamp(min=0)
 
 
+def codes_stopped(small):
+    """Stops as soon as no code moves by more than a little."""
+
+    def codes(x, Wd, z, lmbd, beta, tau, steps):
+        for _ in range(steps):
+            new = codes_by_gram(x, Wd, z, lmbd, beta, tau, 1)
+            if (new - z).abs().max() < small:
+                break
+            z = new
+        return z
+
+    return codes
+
+
+def codes_moved(after):
+    """Right steps, but something is done to z after each."""
+
+    def codes(x, Wd, z, lmbd, beta, tau, steps):
+        for _ in range(steps):
+            z = after(codes_by_gram(x, Wd, z, lmbd, beta, tau, 1), z)
+        return z
+
+    return codes
+
+
+def codes_in_turn(x, Wd, z, lmbd, beta, tau, steps):
+    """A step for the squared error and the price, then one for R."""
+    L = lipschitz(Wd) + 2 * beta / (len(x) - 1)
+    for _ in range(steps):
+        z = shrink_nonneg(z - (z @ Wd.T - x) @ Wd / L, lmbd / L)
+        z = (z - beta * slope_by_loop(z, tau) / L).clamp(min=0)
+    return z
+
+
+def codes_with_momentum(x, Wd, z, lmbd, beta, tau, steps):
+    y, t = z, 1.0
+    for _ in range(steps):
+        new, after = codes_by_gram(x, Wd, y, lmbd, beta, tau, 1), (1 + (1 + 4 * t * t) ** 0.5) / 2
+        y, z, t = new + (t - 1) / after * (new - z), new, after
+    return z
+
+
+def codes_with_old_pull(x, Wd, z, lmbd, beta, tau, steps):
+    """R's slope is taken once, before the loop."""
+    L, pull = lipschitz(Wd) + 2 * beta / (len(x) - 1), beta * slope_by_loop(z, tau)
+    for _ in range(steps):
+        z = shrink_nonneg(z - ((z @ Wd.T - x) @ Wd + pull) / L, lmbd / L)
+    return z
+
+
 # Task 5
 
 
@@ -176,6 +255,16 @@ def decoder_with(way=1.0, dim=0, every=False, lid=True, size=lambda x, z, Wd: li
             return Wd
         norms = Wd.norm(dim=dim, keepdim=True)
         return longest * Wd / (norms if every else norms.clamp(min=longest))
+
+    return step
+
+
+def capped_by(cap):
+    """A right step, then another lid."""
+
+    def step(x, z, Wd, longest):
+        Wd = decoder_by_outer(x, z, Wd, None)
+        return Wd if longest is None else cap(Wd, longest)
 
     return step
 
@@ -251,6 +340,26 @@ def half(a):
     return 0.5 * a.square().sum(1).mean()
 
 
+def encoder_of(T):
+    return lambda x, z, V, rate, _: encoder_by_func(x, z, V, rate, T)
+
+
+def encoder_of_part(part):
+    """Only some columns of V learn."""
+
+    def step(x, z, V, rate, T):
+        learns = torch.zeros_like(V)
+        learns[:, part(x.shape[1], len(V))] = 1.0
+        return V + learns * (encoder_by_func(x, z, V, rate, T) - V)
+
+    return step
+
+
+def encoder_normalised(x, z, V, rate, T):
+    change = encoder_by_func(x, z, V, rate, T) - V
+    return V + rate * change / change.norm()
+
+
 RIGHT = {
     "task1": [energies_by_loop, energies_at_once, energies_in_numpy],
     "task2": [price_by_loop, price_in_numpy, price_by_pairs],
@@ -290,20 +399,6 @@ PLANTED = {
         ),
         "the shape is": lambda z, tau: torch.relu(tau - z.std(0)).pow(2),
     },
-    "task3": {
-        "the sign is wrong": lambda z, tau: slope_with(z, tau, factor=2.0),
-        "the 2 of the square is missing": lambda z, tau: slope_with(z, tau, factor=-1.0),
-        "slope has B - 1, not B": lambda z, tau: slope_with(z, tau, less=0),
-        "divide by s": lambda z, tau: slope_with(z, tau, power=0),
-        "take the batch's mean away": lambda z, tau: slope_with(z, tau, centre=0),
-        "units above the floor must have slope zero": slope_without_hinge,
-        "the hinge is missing from the slope": lambda z, tau: (
-            torch.where(z.std(0) < tau, -2 * (z - z.mean(0)), torch.zeros_like(z))
-            / z.std(0).clamp(min=1e-20)
-            / (len(z) - 1)
-        ),
-        "nan or infinite": slope_not_safe,
-    },
     "task4": {
         "R is missing from the slope": codes_with(push=0.0),
         "the slope of R goes the wrong way": codes_with(push=-1.0),
@@ -317,6 +412,7 @@ PLANTED = {
     "task5": {
         "the lid is missing": decoder_with(lid=False),
         "every column was scaled to longest": decoder_with(every=True),
+        "the lid is longest, not 1": capped_by(lambda W, _: W / W.norm(dim=0).clamp(min=1)),
         "the rows were shortened": decoder_with(dim=1),
         "that step goes uphill": decoder_with(way=-1.0),
         "the lid comes after the step": decoder_lid_first,
@@ -333,4 +429,130 @@ PLANTED = {
         "one iteration too many": encoder_with(half, more=1),
         "still carries its graph": encoder_with(half, detach=False),
     },
+}
+
+# Statements of their own: `without_autograd` reads all of the statement that a lambda stands in.
+PLANTED["task3"] = {
+    "the sign is wrong": lambda z, tau: slope_with(z, tau, factor=2.0),
+    "the 2 of the square is missing": lambda z, tau: slope_with(z, tau, factor=-1.0),
+    "slope has B - 1, not B": lambda z, tau: slope_with(z, tau, less=0),
+    "divide by s": lambda z, tau: slope_with(z, tau, power=0),
+    "take the batch's mean away": lambda z, tau: slope_with(z, tau, centre=0),
+    "units above the floor must have slope zero": slope_without_hinge,
+    "the hinge is missing from the slope": lambda z, tau: (
+        torch.where(z.std(0) < tau, -2 * (z - z.mean(0)), torch.zeros_like(z))
+        / z.std(0).clamp(min=1e-20)
+        / (len(z) - 1)
+    ),
+    "nan or infinite": slope_not_safe,
+    "derive the slopes by hand": slope_by_autograd,
+}
+
+TRIED = {
+    "task1": {
+        "the first row alone": by_c(lambda z, x, Wd, lm, k: energy(x, z / k, k * Wd, lm)[0]),
+        "positive codes alone": by_c(
+            lambda z, x, Wd, lm, k: (
+                (x - z @ Wd.T).square().sum() / 2 + lm * z.clamp(min=0).sum() / k
+            )
+        ),
+        "c squared in the price": by_c(
+            lambda z, x, Wd, lm, k: energy(x, z / k**2, k**2 * Wd, lm).sum()
+        ),
+        "the price is not scaled": by_c(lambda z, x, Wd, lm, k: energy(x, z, Wd, lm).sum()),
+        "the first c for all": lambda z, x, Wd, lm, c: energies_by_loop(z, x, Wd, lm, c[:1]).expand(
+            len(c)
+        ),
+        "c in order": lambda z, x, Wd, lm, c: energies_by_loop(z, x, Wd, lm, c.sort().values),
+        "c below 1 is taken for 1": lambda z, x, Wd, lm, c: energies_by_loop(
+            z, x, Wd, lm, c.clamp(min=1)
+        ),
+        "the norm, not its square": by_c(
+            lambda z, x, Wd, lm, k: (x - z @ Wd.T).norm() / 2 + lm * z.abs().sum() / k
+        ),
+    },
+    "task2": {
+        "silent units do not pay": lambda z, tau: (
+            (torch.relu(tau - z.std(0)) * (z.std(0) > 0)).pow(2).sum()
+        ),
+        "the square of the sum": lambda z, tau: torch.relu(tau - z.std(0)).sum() ** 2,
+        "of the mean deviation": lambda z, tau: torch.relu(tau - z.std(0).mean()) ** 2,
+        "mean absolute deviation": lambda z, tau: (
+            torch.relu(tau - (z - z.mean(0)).abs().mean(0)).pow(2).sum()
+        ),
+        "hinge of the squares": lambda z, tau: torch.relu(tau**2 - z.var(0)).sum(),
+        "of all entries": lambda z, tau: torch.relu(tau - z.std()) ** 2 * z.shape[1],
+        "the worst unit alone": lambda z, tau: torch.relu(tau - z.std(0)).max() ** 2,
+        "a small number under the root": lambda z, tau: (
+            torch.relu(tau - (z.var(0) + 1e-4).sqrt()).pow(2).sum()
+        ),
+        "half of it": lambda z, tau: torch.relu(tau - z.std(0)).pow(2).sum() / 2,
+    },
+    "task4": {
+        "stops at 0.01": codes_stopped(1e-2),
+        "stops at 0.001": codes_stopped(1e-3),
+        "silent entries stay silent": codes_moved(lambda new, z: new * (z > 0)),
+        "small codes are cut off": codes_moved(lambda new, z: new * (new > 1e-2)),
+        "one step after the other": codes_in_turn,
+        "with momentum": codes_with_momentum,
+        "R's slope is taken once": codes_with_old_pull,
+        "one step only": lambda *a: codes_by_gram(*a[:-1], 1),
+        "the step of one image": lambda x, Wd, z, lm, beta, tau, steps: codes_by_gram(
+            x, Wd, z, lm, beta / (len(x) - 1), tau, steps
+        ),
+        "at most 100 steps": lambda *a: codes_by_gram(*a[:-1], min(a[-1], 100)),
+    },
+    "task5": {
+        "None is a lid of 1": lambda x, z, Wd, longest: decoder_by_outer(x, z, Wd, longest or 1.0),
+        "the longest column decides for all": capped_by(
+            lambda W, longest: W * min(1.0, longest / float(W.norm(dim=0).max()))
+        ),
+        "entries are cut": capped_by(lambda W, longest: W.clamp(-longest, longest)),
+        "the whole matrix is shortened": capped_by(
+            lambda W, longest: W * min(1.0, longest / float(W.norm()))
+        ),
+        "longest squared": capped_by(
+            lambda W, longest: W / (W.norm(dim=0) / longest**2).clamp(min=1)
+        ),
+        "the lid is at most 1": capped_by(
+            lambda W, longest: W / (W.norm(dim=0) / min(1.0, longest)).clamp(min=1)
+        ),
+        "the lid is at least 1": capped_by(
+            lambda W, longest: W / (W.norm(dim=0) / max(1.0, longest)).clamp(min=1)
+        ),
+        "the sum of squares as step": decoder_with(size=lambda x, z, Wd: z.square().sum()),
+        "half of the step": decoder_with(way=0.5),
+        "sum of absolute values": capped_by(
+            lambda W, longest: W / (W.abs().sum(0) / longest).clamp(min=1)
+        ),
+    },
+    "task6": {
+        "always three iterations": encoder_of(3),
+        "one iteration": encoder_of(1),
+        "a step of length rate": encoder_normalised,
+        "We alone learns": encoder_of_part(lambda n, m: slice(0, n)),
+        "b does not learn": encoder_of_part(lambda n, m: slice(0, n + m)),
+        "S does not learn": encoder_of_part(lambda n, m: [*range(n), n + m]),
+        "always a rate of 0.1": lambda x, z, V, rate, T: encoder_by_func(x, z, V, 0.1, T),
+        "the first image alone": lambda x, z, V, rate, T: encoder_by_func(x[:1], z[:1], V, rate, T),
+        "two small steps": lambda x, z, V, rate, T: encoder_by_func(
+            x, z, encoder_by_func(x, z, V, rate / 2, T), rate / 2, T
+        ),
+        "where the target is active": encoder_with(lambda a: half(a.clamp(max=0))),
+    },
+}
+
+TRIED["task3"] = {
+    "central differences": slope_by_differences,
+    "coarse differences": lambda z, tau: slope_by_differences(z, tau, 1e-3),
+    "silent is what is zero": slope_if(lambda z, s: (z != 0).any(0)),
+    "silent is what begins with zero": slope_if(lambda z, s: z[0] != 0),
+    "silent is what hardly varies": slope_if(lambda z, s: s > 1e-3),
+    "divides by at least 0.001": slope_if(lambda z, s: s > 0, lambda s: s.clamp(min=1e-3)),
+    "a small number beside s": slope_if(lambda z, s: s > 0, lambda s: s + 1e-4),
+    "a small number under the root": slope_if(lambda z, s: s > 0, lambda s: (s**2 + 1e-4).sqrt()),
+    "active entries alone": lambda z, tau: slope_by_mask(z, tau) * (z != 0),
+    "pushes up alone": lambda z, tau: slope_by_mask(z, tau).clamp(max=0),
+    "the mean of the absolute values": lambda z, tau: slope_with(z, tau, centre=0.5),
+    "the stand-in": slope_by_autograd,
 }
