@@ -69,6 +69,13 @@ def slope_by_loop(z, tau):
     return torch.stack(columns, 1)
 
 
+def slope_from_squares(z, tau):
+    """The variance as mean square minus squared mean, and a small number beside s."""
+    B, m = len(z), z.mean(0)
+    s = ((z.square().mean(0) - m.square()).clamp(min=0) * B / (B - 1)).sqrt()
+    return -2 * (tau - s).relu() * (z - m) / ((s + 1e-8) * (B - 1))
+
+
 def slope_in_numpy(z, tau):
     B = len(z)
     a = (np.eye(B) - 1 / B) @ z.double().numpy()
@@ -363,7 +370,7 @@ def encoder_normalised(x, z, V, rate, T):
 RIGHT = {
     "task1": [energies_by_loop, energies_at_once, energies_in_numpy],
     "task2": [price_by_loop, price_in_numpy, price_by_pairs],
-    "task3": [slope_by_mask, slope_by_loop, slope_in_numpy],
+    "task3": [slope_by_mask, slope_by_loop, slope_in_numpy, slope_from_squares],
     "task4": [codes_by_gram, codes_by_autograd, codes_in_numpy],
     "task5": [decoder_by_outer, decoder_by_autograd, decoder_in_numpy],
     "task6": [encoder_by_backward, encoder_by_hand, encoder_by_func],
@@ -543,12 +550,14 @@ TRIED = {
 }
 
 TRIED["task3"] = {
-    "central differences": slope_by_differences,
-    "coarse differences": lambda z, tau: slope_by_differences(z, tau, 1e-3),
+    "differences of 0.001": lambda z, tau: slope_by_differences(z, tau, 1e-3),
+    "differences of 0.0003": lambda z, tau: slope_by_differences(z, tau, 3e-4),
+    "differences of 1e-5": slope_by_differences,
+    "differences of 1e-7": lambda z, tau: slope_by_differences(z, tau, 1e-7),
     "silent is what is zero": slope_if(lambda z, s: (z != 0).any(0)),
     "silent is what begins with zero": slope_if(lambda z, s: z[0] != 0),
-    "silent is what hardly varies": slope_if(lambda z, s: s > 1e-3),
-    "divides by at least 0.001": slope_if(lambda z, s: s > 0, lambda s: s.clamp(min=1e-3)),
+    "silent is what hardly varies": slope_if(lambda z, s: s > 1e-2),
+    "divides by at least 0.01": slope_if(lambda z, s: s > 0, lambda s: s.clamp(min=1e-2)),
     "a small number beside s": slope_if(lambda z, s: s > 0, lambda s: s + 1e-4),
     "a small number under the root": slope_if(lambda z, s: s > 0, lambda s: (s**2 + 1e-4).sqrt()),
     "active entries alone": lambda z, tau: slope_by_mask(z, tau) * (z != 0),
