@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 
 LN2 = math.log(2)
 
@@ -512,8 +513,35 @@ def by_steps(v, theta, width):
     return u
 
 
+def by_trial(q, step, x, Wd):
+    """The stand-in of the notebook, written again."""
+
+    def error(two):
+        values = step * (two[0] * q + two[1] * q.sign()).double()
+        return (x - values @ Wd.double().T).square().sum().item()
+
+    search = {"xatol": 5e-4, "fatol": np.inf}
+    return torch.from_numpy(minimize(error, [1, 0.5], method="Nelder-Mead", options=search).x)
+
+
+def by_thirds(v, theta, width):
+    """The stand-in of the notebook, written again."""
+
+    def cost(u):
+        h = torch.where(u <= width, u**2 / max(2 * width, 1e-9), u - width / 2)
+        return 0.5 * (u - v.abs()) ** 2 + theta * h
+
+    low, high = torch.zeros_like(v), v.abs()
+    for _ in range(21):
+        one, two = low + (high - low) / 3, high - (high - low) / 3
+        left = cost(one) < cost(two)
+        low, high = low.where(left, one), high.where(~left, two)
+    return v.sign() * (low + high) / 2
+
+
 TRIED = {
     "task1": {
+        "the stand-in": by_trial,
         "shrunk by a ridge": ridge,
         "tile by tile, then the mean": tile_by_tile,
         "twenty steps of gradient descent": a_few_steps_down,
@@ -575,6 +603,7 @@ TRIED = {
         "the mean over units": lambda q, P: divergence(shares(q, P), P).mean().repeat(len(P)),
     },
     "task6": {
+        "the stand-in": by_thirds,
         "a grid of 0.002": on_a_grid,
         "fifty steps down the slope": by_steps,
         "w below 0.01 is 0.01": lambda v, t, w: piecewise(sum_of, shrunk)(v, t, max(w, 0.01)),
