@@ -205,7 +205,6 @@ def test_what_checks_an_answer_is_folded(name):
     tests = [c for c in source(name).cells if c.cell_type == "code" and mark(c).get("grade")]
     for cell in tests:
         assert cell.metadata.get("jupyter", {}).get("source_hidden"), cell.id
-        assert "hide-input" in cell.metadata.get("tags", []), cell.id
 
 
 @pytest.mark.parametrize("name", SOURCES)
