@@ -27,85 +27,65 @@ def exercise(
         mistakes: wrong functions by the message that tells a student who made that mistake.
         cases: the inputs, a tuple of arguments each; tensors are handed out as copies.
     """
-    verdict = _verdict(answer, cases, *_both(solution, mistakes))
-    print(f"\033[{COLOURS[verdict[0]]}m{verdict}\033[0m")
+    text = verdict(answer, solution, mistakes, cases)
+    print(f"\033[{COLOURS[text[0]]}m{text}\033[0m")
 
 
-def require(
+def verdict(
     answer: Function, solution: Function, mistakes: dict[str, Function], cases: Sequence[tuple]
-) -> None:
-    """Like `exercise`, for hidden tests of homework: raise AssertionError if answer is not right.
-
-    The error's text says what is likely wrong, as `exercise` would print it.
+) -> str:
+    """Return what `exercise` prints: it begins with ✓ if the answer is right, with ○ if there is
+    none yet, else with ✗. A mistake is named only if it gives the answer's results in every case.
     """
-    _demand(_verdict(answer, cases, *_both(solution, mistakes)))
-
-
-def known(
-    answer: Function,
-    cases: Sequence[tuple],
-    results: Sequence[Sequence],
-    mistakes: dict[str, Sequence[Sequence]],
-) -> None:
-    """Like `require`, for checks that students may read: it holds results, and no solution.
-
-    Args:
-        answer: the student's function.
-        cases: the inputs, a tuple of arguments each.
-        results: the right result of each case, as nested lists with seven digits.
-        mistakes: by message, the results of that mistake, one for each case.
-
-    Raises ValueError if there is not one result for each case.
-    """
-    for message, values in [("the right answer", results), *mistakes.items()]:
-        if len(values) != len(cases):
-            raise ValueError(f"{len(values)} results for {len(cases)} cases: {message}")
-
-    def recorded(values: Sequence) -> Function:
-        return lambda number, *_: torch.tensor(values[number])
-
-    wrong = {message: recorded(values) for message, values in mistakes.items()}
-    _demand(_verdict(answer, cases, recorded(results), wrong))
-
-
-def _demand(verdict: str) -> None:
-    """Print a verdict that is good; raise AssertionError with one that is not."""
-    if not verdict.startswith("✓"):
-        raise AssertionError(verdict)
-    print(verdict)
-
-
-def _both(solution: Function, mistakes: dict[str, Function]):
-    """Return solution and mistakes as functions that also take the number of the case first."""
 
     def numbered(function: Function) -> Function:
         return lambda _, *arguments: function(*arguments)
 
-    return numbered(solution), {message: numbered(wrong) for message, wrong in mistakes.items()}
+    wrong = {message: numbered(mistake) for message, mistake in mistakes.items()}
+    return verdict_by_number(answer, numbered(solution), wrong, cases)
 
 
-def _verdict(answer, cases, solution, mistakes) -> str:
-    for number, case in enumerate(cases):
+def verdict_by_number(
+    answer: Function, solution: Function, mistakes: dict[str, Function], cases: Sequence[tuple]
+) -> str:
+    """Like `verdict`, with a solution and mistakes that take the number of the case first."""
+    made = [_outcome(answer, case) for case in cases]
+    for number, (case, (got, mine)) in enumerate(zip(cases, made, strict=True)):
+        if isinstance(got, NotImplementedError):
+            return f"○ not written yet: {got}"
+        if isinstance(got, Exception):
+            return f"✗ case {number + 1}: your function raised {type(got).__name__}: {got}"
         expected = solution(number, *_copies(case))
-        mine = _copies(case)
-        try:
-            got = answer(*mine)
-        except NotImplementedError as unwritten:
-            return f"○ not written yet: {unwritten}"
-        except Exception as error:  # noqa: BLE001 - whatever the student raises must be told
-            return f"✗ case {number + 1}: your function raised {type(error).__name__}: {error}"
         complaint = _form(got, expected) or _changed(mine, case)
+        if not complaint and not _equal(got, expected):
+            values = [value for value, _ in made]
+            complaint = _named(values, cases, mistakes) or _difference(got, expected)
         if complaint:
             return f"✗ case {number + 1}: {complaint}"
-        if not _equal(got, expected):
-            return f"✗ case {number + 1}: " + _diagnosis(got, expected, mistakes, number, case)
     return f"✓ right in all {len(cases)} cases"
 
 
-def _diagnosis(got: Tensor, expected: Tensor, mistakes: dict[str, Function], number, case) -> str:
+def _outcome(answer: Function, case: tuple) -> tuple[object, tuple]:
+    """Return what a function makes of a case, or what it raises, and what became of its inputs."""
+    mine = _copies(case)
+    try:
+        return answer(*mine), mine
+    except Exception as error:  # noqa: BLE001 - whatever the student raises must be told
+        return error, mine
+
+
+def _named(values: Sequence, cases: Sequence[tuple], mistakes: dict[str, Function]) -> str:
+    """Return the message of the mistake that made these values in every case, or an empty text."""
     for message, wrong in mistakes.items():
-        if _equal(got, wrong(number, *_copies(case))):
+        if all(
+            isinstance(value, Tensor) and _equal(value, wrong(number, *_copies(case)), nan=True)
+            for number, (value, case) in enumerate(zip(values, cases, strict=True))
+        ):
             return message
+    return ""
+
+
+def _difference(got: Tensor, expected: Tensor) -> str:
     if expected.dtype == torch.bool:
         many, few = (got.bool() & ~expected).sum(), (expected & ~got.bool()).sum()
         return f"{many} entries are True and should be False, {few} the other way round"
@@ -144,6 +124,7 @@ def _copies(case: tuple) -> tuple:
     return tuple(a.clone() if isinstance(a, Tensor) else a for a in case)
 
 
-def _equal(a: Tensor, b: Tensor) -> bool:
-    """Return whether a and b have one shape and agree to rounding."""
-    return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-5, atol=1e-7)
+def _equal(a: Tensor, b: Tensor, nan: bool = False) -> bool:
+    """Return whether a and b have one shape and agree to rounding; nan agrees with nan if nan."""
+    near = {"rtol": 1e-5, "atol": 1e-7, "equal_nan": nan}
+    return a.shape == b.shape and torch.allclose(a.double(), b.double(), **near)

@@ -20,6 +20,8 @@ FOLDED = {
     "figure": cell("fig, (ax,) = plots.figure()\nplots.show(fig)", "image/png"),
     "table": cell("plots.table(rows)", "text/markdown"),
     "claims": cell('z = ista(x, Wd, 0.1, 9)\nclaim(z.any(), "some")'),
+    "tests": cell("known(shrink, cases, results, {})", metadata={"nbgrader": {"grade": True}}),
+    "ours": cell("#| export\ndef shrink(v, theta):\n    return v", metadata={"tags": ["ours"]}),
 }
 OPEN = [
     cell("#| export\ndef shrink(v, theta):\n    return v"),

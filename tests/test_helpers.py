@@ -13,7 +13,8 @@ from ipywidgets import IntSlider
 from PIL import Image
 
 from course_utils import plots
-from course_utils.checks import COLOURS, claim, exercise, known
+from course_utils.checks import COLOURS, claim, exercise
+from course_utils.exercises.homework import known
 from course_utils.training import descent_step, fit, minibatches
 
 PNG = re.compile('base64,([^"]+)')

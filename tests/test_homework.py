@@ -16,9 +16,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from homework.classroom import needs_sandbox
 from marks import slow_but
 from nbformat import NotebookNode
+from torch import Tensor
+
+from course_utils.grading import trial
 
 SECONDS = 15
 
@@ -29,6 +33,8 @@ SOURCES = {
 HEADING = re.compile(
     r"^## Task \d+ · .+\n\n\*(\d+) points · .*(easy|medium|hard) · \d+ minutes\*", re.MULTILINE
 )
+MINUTES = re.compile(r"\*\*(\d+) to (\d+) minutes\*\*")
+TASK_MINUTES = re.compile(r"^\*[^*\n]*?(\d+) minutes\*", re.MULTILINE)
 NAME = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
@@ -94,9 +100,8 @@ def every(kind: str) -> list:
     found = []
     for name in SOURCES:
         for ident, group in getattr(variants(name), kind).items():
-            found += [
-                (name, ident, key) for key in (group if kind == "PLANTED" else range(len(group)))
-            ]
+            keys = range(len(group)) if kind == "RIGHT" else group
+            found += [(name, ident, key) for key in keys]
     return found
 
 
@@ -115,12 +120,18 @@ def test_a_planted_mistake_is_refused_and_named(name, ident, message):
     assert message in said[-1]
 
 
+@pytest.mark.parametrize(("name", "ident", "what"), every("TRIED"))
+def test_a_wrong_answer_that_was_tried_loses_points(name, ident, what):
+    assert any(complaints(name, ident, variants(name).TRIED[ident][what]))
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_task_has_its_variants(name):
     ids = {cell.id for cell in answers(name)}
     assert 4 <= len(ids) <= 6
     right, planted = variants(name).RIGHT, variants(name).PLANTED
-    assert ids == set(right) == set(planted)
+    assert ids == set(right) == set(planted) == set(variants(name).TRIED)
+    assert min(map(len, variants(name).TRIED.values())) >= 3
     assert min(map(len, right.values())) >= 3
     assert min(map(len, planted.values())) >= 5
 
@@ -152,6 +163,86 @@ def test_points_in_the_text_are_those_of_the_cells(name):
     assert headed == counted
 
 
+# What all homeworks have alike
+
+
+def by_id(name: str) -> dict[str, NotebookNode]:
+    return {cell.id: cell for cell in source(name).cells}
+
+
+def test_all_homeworks_have_the_same_rules():
+    texts = {by_id(name)["rules"].source for name in SOURCES}
+    assert len(texts) == 1
+    assert texts.pop().startswith("## The rules of all six homeworks")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_predictions_are_written_before_anything_is_run(name):
+    cell = by_id(name)["predictions"]
+    assert mark(cell)["solution"]
+    assert mark(cell)["grade"]
+    assert mark(cell)["points"] == 1
+    ids = list(by_id(name))
+    assert ids.index("predictions") < min(ids.index(answer.id) for answer in answers(name))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_points_of_the_whole_are_those_of_the_cells(name):
+    (said,) = re.findall(r"points(?: in all)?: \*\*(\d+)\*\*", source(name).cells[0].source)
+    assert int(said) == sum(mark(cell).get("points", 0) for cell in source(name).cells)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_minutes_of_the_whole_begin_at_the_sum_of_the_tasks(name):
+    low, high = map(int, MINUTES.findall(source(name).cells[0].source)[0])
+    tasks = [int(m) for c in source(name).cells for m in TASK_MINUTES.findall(c.source)]
+    assert low >= sum(tasks)
+    assert low < high <= 1.6 * low
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_checks_an_answer_is_folded(name):
+    tests = [c for c in source(name).cells if c.cell_type == "code" and mark(c).get("grade")]
+    for cell in tests:
+        assert cell.metadata.get("jupyter", {}).get("source_hidden"), cell.id
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_stand_in_does_for_the_figures_what_the_answer_does(name):
+    """It agrees to three digits on the cases of the hidden tests that it can take."""
+    stands = [c for c in source(name).cells if c.id.endswith("-standin")]
+    assert stands
+    for cell in stands:
+        task = cell.id.removesuffix("-standin")
+        function = NAME.findall(by_id(name)[task].source)[-1]
+        assert f"# {function} = standin_{function}" in cell.source.splitlines()[-1]
+        namespace = dict(reference(name))
+        exec(compile(cell.source, cell.id, "exec"), namespace)  # noqa: S102 - that is what is tested
+        standin, right = namespace[f"standin_{function}"], namespace[function]
+        checks, _ = trial.checks_of(source(name), [task], name)
+        cases = [case for check in checks[task] if check.solution for case in check.cases]
+        agree = [near(standin, right, case) for case in cases]
+        assert sum(agree) >= 1, (name, task, agree)
+
+
+def near(one, other, case) -> bool:
+    """Tell if two functions give the same to three digits; False where a case is not theirs."""
+    try:
+        a, b = (
+            flat(f(*(x.clone() if isinstance(x, Tensor) else x for x in case)))
+            for f in (one, other)
+        )
+    except Exception:  # noqa: BLE001 - a case that it cannot take
+        return False
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-3)
+
+
+def flat(value) -> Tensor:
+    """All numbers of a result in one row."""
+    parts = value if isinstance(value, tuple | list) else [value]
+    return torch.cat([torch.as_tensor(part).double().flatten() for part in parts])
+
+
 # The release
 
 
@@ -173,7 +264,11 @@ def secrets(name: str) -> set[str]:
                 inside = True
             elif re.fullmatch(r"### END (SOLUTION|HIDDEN TESTS)", line):
                 inside = False
-            elif cell.id == "written" or "variant" in cell.metadata.get("tags", []) or inside:
+            elif (
+                cell.id in ("written", "predictions")
+                or "variant" in cell.metadata.get("tags", [])
+                or inside
+            ):
                 found.add(line)
             else:
                 shown.add(line)

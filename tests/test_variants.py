@@ -291,9 +291,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "course"
 
 
+def master_for(folder: Path, student: str) -> NotebookNode:
+    return each.master_of(folder, "hw1", each.own_source(folder, "hw1", student))
+
+
 def test_what_draws_is_in_no_release_and_in_no_master(folder):
     common = nbformat.read(folder / "release" / "hw1" / f"{tiny.NAME}.ipynb", as_version=4)
-    for notebook in (common, release.master(folder, "hw1"), each.master_of(folder, "hw1", "a")):
+    for notebook in (common, release.master(folder, "hw1"), master_for(folder, "a")):
         assert "variant" not in texts(notebook)
         assert "rng" not in str(notebook)
     assert "variant" in texts(release.sheets_of(folder, "hw1").source)
@@ -322,7 +326,7 @@ def test_a_variant_says_whose_it_is_and_of_whom_the_pictures_are(folder):
 
 def test_a_master_is_the_students_variant_with_its_hidden_tests(folder):
     (place,) = each.release_each(folder, "hw1", ["ana"])
-    released, master = nbformat.read(place, as_version=4), each.master_of(folder, "hw1", "ana")
+    released, master = nbformat.read(place, as_version=4), master_for(folder, "ana")
     own = texts(variants.varied(release.sheets_of(folder, "hw1").source, "hw1", "ana"))
     differ = {i for i, text in texts(released).items() if text != texts(master)[i]}
     assert differ == {"task1-hidden", "task2-hidden"}
@@ -339,7 +343,7 @@ def handed_in(folder: Path, student: str, **answers: str) -> bytes:
 
 
 def test_answers_in_a_variant_are_found_by_its_own_master(folder):
-    found = answers(handed_in(folder, "ana"), each.master_of(folder, "hw1", "ana"))
+    found = answers(handed_in(folder, "ana"), master_for(folder, "ana"))
     assert {i: text.strip() for i, text in found.sources.items()} == {
         i: text.strip() for i, text in tiny.ANSWERS.items()
     }
@@ -352,7 +356,7 @@ def test_answers_in_a_variant_are_found_by_its_own_master(folder):
     ("answer", "points"), [(tiny.ANSWERS["task1"], 2), ("def double(x):\n    return x", 0)]
 )
 def test_a_variant_is_judged_by_its_own_tests(folder, answer, points):
-    master = nbformat.writes(each.master_of(folder, "hw1", "ana"))
+    master = nbformat.writes(master_for(folder, "ana"))
     job = Job(master, handed_in(folder, "ana", task1=answer), Limits(), True)
     verdict = processes.in_a_fork(lambda: job)
     cells = {cell.id: cell for cell in nbformat.reads(verdict.notebook, as_version=4).cells}

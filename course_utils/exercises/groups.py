@@ -59,11 +59,20 @@ def check_ring_pool(answer: Function) -> None:
         "unit j · stride is the first of the pool, not its middle": (
             lambda m, size, stride, j: pool(m, size, j * stride - size // 2)
         ),
+        "pool j begins with unit j · stride, which is not its middle": (
+            lambda m, size, stride, j: pool(m, size, j * stride - (size - 1) // 2)
+        ),
         "this is one unit too many: a pool has size units": (
             lambda m, size, stride, j: pool(m, size + 1, j * stride)
         ),
         "this is one unit too few: a pool has size units": (
             lambda m, size, stride, j: pool(m, size - 1, j * stride)
+        ),
+        "where it goes round the ring, this is one unit too many: a pool has size units": (
+            lambda m, size, stride, j: pool(m, size + (j * stride + size > m), j * stride)
+        ),
+        "where it goes round the ring, this is one unit too few: a pool has size units": (
+            lambda m, size, stride, j: pool(m, size - (j * stride + size > m), j * stride)
         ),
     }
     # The first pool does not go round; the last ends just where the ring does.
@@ -87,6 +96,9 @@ def check_block_shrink(answer: Function) -> None:
         ),
         "a block shorter than θ becomes zero; yours turns round": (
             lambda *a: step(*a, left=lambda norm, theta: 1 - theta / norm)
+        ),
+        "a block shorter than θ becomes zero, not only one of length 0; yours turns round": (
+            lambda *a: step(*a, left=lambda norm, theta: 1 - theta / norm).nan_to_num()
         ),
         "you took every (m / size)-th unit: a block is size units side by side": (
             lambda v, theta, size: (

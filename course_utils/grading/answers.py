@@ -202,6 +202,13 @@ def with_what_it_needs(source: str, parts: list[int], sheet: Sheet) -> str:
     return whole
 
 
+def only_defines(source: str) -> bool:
+    """Tell if a cell holds imports and functions, and nothing else."""
+    whole = tree(source)
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    return whole is not None and bool(whole.body) and all(isinstance(n, kinds) for n in whole.body)
+
+
 def definitions(source: str) -> Iterator[tuple[set[str], str]]:
     """Yield names and text of each import, function, class and assignment at a cell's top."""
     whole = tree(source)

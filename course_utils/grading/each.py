@@ -49,20 +49,20 @@ def is_varied(course: Path, homework: str) -> bool:
     return (course / "variants" / homework).is_dir()
 
 
-def source_text(course: Path, homework: str) -> str:
-    """Return all of a homework's source, its function `variant` too."""
-    return nbformat.writes(sheets_of(course, homework).source)
-
-
-def master_of(course: Path, homework: str, student: str) -> NotebookNode:
-    """Return what this student's answers are put into: the student's variant with its hidden tests.
+def own_source(course: Path, homework: str, student: str) -> NotebookNode:
+    """Return the source of a homework with a student's numbers, solutions and hidden tests too.
 
     Raises ValueError if the course folder does not hold this homework, or its variants cannot be
-    drawn; see `check` and `variants.varied`.
+    drawn; see `variants.varied`.
     """
-    sheets = sheets_of(course, homework)
     with ALONE:
-        own = varied(sheets.source, homework, student)
+        return varied(sheets_of(course, homework).source, homework, student)
+
+
+def master_of(course: Path, homework: str, own: NotebookNode) -> NotebookNode:
+    """Return what a student's answers are put into: that student's `own_source` as it is released,
+    with its hidden tests."""
+    sheets = sheets_of(course, homework)
     tests = nbformat.from_dict(own)
     return with_tests(as_released(own, sheets, steps(course)), tests, sheets.name)
 

@@ -1,18 +1,19 @@
 """One submission: its answers run in the sandbox, the tests outside of it.
 
 The master notebook with the student's answers is gone through from top to bottom. Given cells and
-answers run in a sandboxed kernel. Given cells run once more in this process, and so does every
-graded cell: it holds hidden tests, and it judges. Figures and whatever else no test needs are not
-run: that would take most of the time. When it calls a student's function,
-the call travels into the sandbox and only values come back. So a student's code sees no test, and
-whatever it replaces, numpy, torch or the checks, is replaced in the sandbox alone.
+answers run in a sandboxed kernel, and so do cells that only import and define functions, which an
+answer may use. Given cells run once more in this process, and so does every graded cell: it holds
+hidden tests, and it judges. Figures and whatever else no test needs are not run: that would take
+most of the time. When it calls a student's function, the call travels into the sandbox and only
+values come back. So a student's code sees no test, and whatever it replaces, numpy, torch or the
+checks, is replaced in the sandbox alone. In tests of later tasks the author's functions stand for
+those that failed (see `lending`).
 """
 
 import ast
 import contextlib
 import io
 import json
-import queue
 import re
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from typing import NamedTuple
 
 import nbformat
 import torch
+import zmq
+import zmq.asyncio
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
@@ -29,12 +32,14 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torch import Tensor
 from traitlets.config import Config
 
-from course_utils.grading.answers import DEFINED, Answers, answers, asked
+from course_utils.grading.answers import DEFINED, Answers, answers, asked, only_defines
 from course_utils.grading.cells import UnreadableError, mark
 from course_utils.grading.inside import pack, unpack
+from course_utils.grading.lending import Lender
 from course_utils.grading.sandbox import MB, NAME, UNFENCED, Specs
 from course_utils.tools.execute import attentive
 
+LEND = "{0} = __import__('course_utils.grading.inside', fromlist=['']).lent({0!r})"
 CALL = "__import__('course_utils.grading.inside', fromlist=['']).answer({}, {!r})"
 SHOWN = 10_000  # characters of an output that are kept
 
@@ -57,6 +62,9 @@ class Job(NamedTuple):
     content: bytes | None  # what was handed in, None if nothing can count
     limits: Limits
     sandboxed: bool
+    author: tuple[
+        tuple[str, str], ...
+    ] = ()  # id and code of given cells and of the author's answers
 
 
 class Verdict(NamedTuple):
@@ -100,7 +108,7 @@ def _texts(content: object) -> Iterator[str]:
 class Room:
     """A student's kernel in its sandbox."""
 
-    def __init__(self, limits: Limits, sandboxed: bool, deadline: float) -> None:
+    def __init__(self, limits: Limits, sandboxed: bool, deadline: float, lender: Lender) -> None:
         config = Config()
         for bound in ("memory", "processes", "scratch"):
             config.Watched[bound] = getattr(limits, bound)
@@ -108,6 +116,7 @@ class Room:
         manager = AsyncKernelManager(kernel_name=NAME, kernel_spec_manager=specs, config=config)
         manager.context.maxmsgsize = 4 * limits.output * MB
         self.limits, self.deadline, self.manager = limits, deadline, manager
+        self.lender = lender
         self.client = Talker(
             new_notebook(),
             km=manager,
@@ -148,7 +157,8 @@ class Room:
         packed = json.dumps(["tuple", [pack(arguments), pack(named)]])
         client, wait = self.client.kc, self.seconds()
         expression = {"value": CALL.format(name, packed)}
-        sent = client.execute("", silent=True, user_expressions=expression, allow_stdin=False)
+        lends = bool(self.lender.lent)
+        sent = client.execute("", silent=True, user_expressions=expression, allow_stdin=lends)
         reply = self.reply(sent, time.monotonic() + wait, wait)
         try:
             value = reply["content"]["user_expressions"]["value"]
@@ -175,15 +185,27 @@ class Room:
     def reply(self, sent: str, until: float, wait: float) -> dict:
         """Wait for the reply to a message; Ended if it does not come."""
         while time.monotonic() < until:
-            try:
-                reply = run_sync(self.client.kc.get_shell_msg)(timeout=0.5)
-            except queue.Empty:
-                if not run_sync(self.manager.is_alive)():
-                    raise Ended(self.why()) from None
-                continue
-            if reply["parent_header"].get("msg_id") == sent:
-                return reply
+            channel, message = run_sync(self.heard)()
+            if message is None and not run_sync(self.manager.is_alive)():
+                raise Ended(self.why())
+            if channel == "stdin":
+                self.client.kc.input(self.lender.reply(message["content"]["prompt"], until))
+            elif message and message["parent_header"].get("msg_id") == sent:
+                return message
         raise Ended(f"it ran longer than {wait:.0f} s")
+
+    async def heard(self, seconds: float = 0.5) -> tuple[str, dict | None]:
+        """Return what the kernel says next, and on which channel; ("", None) if it is silent."""
+        client = self.client.kc
+        channels = {"shell": client.shell_channel, "stdin": client.stdin_channel}
+        poller = zmq.asyncio.Poller()
+        for channel in channels.values():
+            poller.register(channel.socket, zmq.POLLIN)
+        ready = dict(await poller.poll(1000 * seconds))
+        for name, channel in channels.items():
+            if channel.socket in ready:
+                return name, await channel.get_msg(timeout=0)
+        return "", None
 
     def why(self) -> str:
         """Say why the kernel died, as far as is known."""
@@ -229,6 +251,8 @@ class Court:
         self.values = {i: names for i, names in self.names.items() if not self.functions[i]}
         self.deadline = time.monotonic() + job.limits.total
         self.room: Room | None = None
+        self.lender = Lender(job.author)
+        self.wrong: set[str] = set()  # answers that failed a test, whose names are not lent yet
         self.locked: StartError | None = None  # why there is no room
         self.ran: list[tuple[str, str]] = []  # id and source of what the room has run
         self.guilty: dict[str, str] = {}  # answers that ended a room, and how
@@ -240,7 +264,8 @@ class Court:
             raise self.locked
         if self.room is None:
             try:
-                self.room = Room(self.job.limits, self.job.sandboxed, self.deadline)
+                bounds = self.job.limits, self.job.sandboxed, self.deadline
+                self.room = Room(*bounds, self.lender)
             except StartError as error:
                 self.locked = error
                 raise
@@ -266,7 +291,7 @@ class Court:
         """Run a cell in the room; an output that says so if the room did not survive."""
         answer = mark(cell).get("solution")
         for name in self.functions.get(cell.id, ()):
-            self.namespace[name] = Remote(self, name, cell.id)
+            self.namespace[name] = Remote(self, name, cell.id, cell.source)
         try:
             outputs = self.enter().run(cell.source)
             for name in self.values.get(cell.id, ()):
@@ -290,8 +315,23 @@ class Court:
         except Exception:  # noqa: BLE001 - whatever it is: the test will miss the name
             return
 
-    def judge(self, cell: NotebookNode) -> list[NotebookNode]:
-        """Run a graded cell here and return its outputs."""
+    def lend(self) -> None:
+        """Put the author's functions in the place of answers that failed a test, from here on.
+
+        Here, the tests call them. In the room stands what asks for their results: no line of the
+        author's code enters it.
+        """
+        for ident in sorted(self.wrong):
+            for name in self.functions.get(ident, ()):
+                if self.lender.has(name):
+                    self.namespace[name] = self.lender.lend(name)
+                    self.ran.append((f"lent-{name}", LEND.format(name)))
+                    if self.room is not None:
+                        self.room.run(self.ran[-1][1])
+        self.wrong.clear()
+
+    def judge(self, cell: NotebookNode, ident: str) -> list[NotebookNode]:
+        """Run a graded cell, a test of the answer in cell ident, here and return its outputs."""
         said = io.StringIO()
         outputs = []
         try:
@@ -304,6 +344,7 @@ class Court:
             outputs = [failure("AssertionError", text)]
         if said.getvalue():
             outputs.insert(0, new_output("stream", name="stdout", text=said.getvalue()))
+        self.wrong |= {ident} if any(one.output_type == "error" for one in outputs) else set()
         return outputs
 
     def give(self, cell: NotebookNode) -> None:
@@ -315,8 +356,9 @@ class Court:
 class Remote:
     """A student's function, as the tests see it."""
 
-    def __init__(self, court: Court, name: str, ident: str) -> None:
+    def __init__(self, court: Court, name: str, ident: str, source: str) -> None:
         self.court, self.name, self.ident = court, name, ident
+        self.__name__, self.source = name, source  # what `without_autograd` reads
 
     def __call__(self, *arguments, **named):
         """Call it in the room. If the room does not survive, later calls find it stopped."""
@@ -367,7 +409,7 @@ def judge(job: Job) -> Verdict:
 
 def hear(court: Court, master: NotebookNode) -> None:
     """Go through the notebook from top to bottom."""
-    count = 0
+    count, answer = 0, ""
     try:
         for cell in master.cells:
             if cell.cell_type != "code":
@@ -375,9 +417,12 @@ def hear(court: Court, master: NotebookNode) -> None:
             given = "given" in cell.metadata.get("tags", [])
             if given:
                 court.give(cell)
+            if mark(cell).get("solution"):
+                court.lend()
+                answer = cell.id
             if mark(cell).get("grade"):
-                cell.outputs = court.judge(cell)
-            elif given or mark(cell).get("solution"):
+                cell.outputs = court.judge(cell, answer)
+            elif given or mark(cell).get("solution") or only_defines(cell.source):
                 cell.outputs = court.run(cell)
             else:
                 continue  # a figure, or another cell that no test needs

@@ -9,10 +9,11 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.grading import gradebook
+from course_utils.grading.cells import mark
 from course_utils.grading.collect import Class, Submission, content_of
-from course_utils.grading.each import is_varied, master_of, source_text
+from course_utils.grading.each import is_varied, master_of, own_source
 from course_utils.grading.judge import Job, Limits
-from course_utils.grading.release import checks_of_the_course
+from course_utils.grading.release import checks_of_the_course, sheets_of
 from course_utils.grading.trial import graded_parts
 from course_utils.grading.variants import whose
 
@@ -27,19 +28,23 @@ class Tests(NamedTuple):
     checks: str  # a hash of the course's own code
     limits: Limits
     sandboxed: bool
+    author: tuple[tuple[str, str], ...]  # the author's answers with what they need
 
     def job(self, submission: Submission) -> Job:
         """Return all that judging a submission needs."""
-        text = self.master
+        text, author = self.master, self.author
         if self.source:
-            text = nbformat.writes(master_of(self.course, self.homework, submission.student))
-        return Job(text, content(submission), self.limits, self.sandboxed)
+            own = own_source(self.course, self.homework, submission.student)
+            author = of_the_author(own)
+            text = nbformat.writes(master_of(self.course, self.homework, own))
+        return Job(text, content(submission), self.limits, self.sandboxed, author)
 
     def key(self, submission: Submission) -> str:
         """Return a hash of all that decides a grade: a corrected time and a mended check reach what
         is stored."""
         whom = (submission.student, self.source) if self.source else ""
         rest = (self.master, whom, self.checks, self.limits, submission.time, submission.notes)
+        rest += (self.author,)
         return gradebook.key(content(submission), *rest)
 
 
@@ -47,9 +52,17 @@ def tests(
     course: Path, homework: str, notebook: NotebookNode, limits: Limits, sandboxed: bool
 ) -> Tests:
     """Return by what a homework is judged; notebook is its `master`."""
-    source = source_text(course, homework) if is_varied(course, homework) else ""
+    source = sheets_of(course, homework).source
+    varied = nbformat.writes(source) if is_varied(course, homework) else ""
     text, checks = nbformat.writes(notebook), checks_of_the_course()
-    return Tests(course, homework, text, source, checks, limits, sandboxed)
+    author = of_the_author(source)
+    return Tests(course, homework, text, varied, checks, limits, sandboxed, author)
+
+
+def of_the_author(source: NotebookNode) -> tuple[tuple[str, str], ...]:
+    """Return id and code of a source's given cells and of its answers."""
+    parts = (cell for cell in graded_parts(source) if not mark(cell).get("grade"))
+    return tuple((cell.id, cell.source) for cell in parts)
 
 
 def prove(source: NotebookNode, homework: str) -> None:

@@ -200,7 +200,7 @@ def masters(course: Path, homework: str) -> dict[str, NotebookNode]:
 def checks_of_the_course() -> str:
     """Return a hash of the course's code that decides grades: what tests import, and the judge."""
     digest = hashlib.sha256()
-    for pattern in ("*.py", "built/*.py", "grading/*.py"):
+    for pattern in ("*.py", "built/*.py", "exercises/*.py", "grading/*.py"):
         for path in sorted(PACKAGE.glob(pattern)):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -16,12 +16,12 @@ import torch
 from nbformat import NotebookNode
 from torch import Tensor
 
-from course_utils.checks import known
+from course_utils.exercises.homework import known
 from course_utils.grading.cells import mark
 
 Function = Callable[..., Tensor]
 NUDGE = 1e-5  # relative; a right answer that jumps for it stands on a border or on a tie
-SAME, CLEAR = 1e-5, 1e-3  # parts of the largest entry; what lies between is neither
+CLEAR = 1e-3  # a part of the largest entry, by which two results differ in all eyes
 
 
 class Check(NamedTuple):
@@ -202,7 +202,7 @@ def doubt(check: Check, found: Outcomes) -> str:
 
 def said(values: Sequence, found: Outcomes, tables: dict) -> str:
     """Return what is said of an answer that gives these values; nothing if it is right."""
-    given = iter(values)
+    given = itertools.cycle(values)  # it is asked for float64, too
 
     def answer(*_) -> Tensor:
         value = next(given)
@@ -244,15 +244,12 @@ def nudged(argument: object, step: float) -> object:
 
 
 def clear(message: str, found: Outcomes) -> bool:
-    """Tell if a mistake is far from the right answer, and from the mistakes that are compared with
-    before it, on the first case on which it is not right."""
-    mine = found.wrong[message]
+    """Tell if a mistake is far, each time in some case, from the right answer and from each mistake
+    that is compared with before it."""
     before = itertools.takewhile(lambda other: other != message, found.wrong)
     others = [found.right, *(found.wrong[other] for other in before)]
-    for number, value in enumerate(mine):
-        if distance(value, found.right[number]) > SAME:
-            return all(distance(value, other[number]) > CLEAR for other in others)
-    return False
+    mine = found.wrong[message]
+    return all(max(map(distance, mine, other)) > CLEAR for other in others)
 
 
 def distance(a: object, b: object) -> float:

@@ -2,8 +2,9 @@
 
 The eye reads text and figures. Folded is code whose output speaks for it (a figure, a table, the ✓
 lines of claims) and code that only makes ready (imports, checks of input, functions that draw into
-axes). Never folded is what the reader shall read: what is exported, and the cells of exercises and
-of "Find the error", whose ids say so.
+axes). So are tests of homework, and our version of a step that the reader has just been asked to
+write, which the tag `ours` marks. Never folded is what the reader shall read: what else is
+exported, and the cells of exercises and of "Find the error", whose ids say so.
 """
 
 import ast
@@ -20,6 +21,8 @@ KINDS = {
     "figure": "The code that draws this",
     "table": "The code of this table",
     "claims": "The code that proves this",
+    "tests": "The tests of your answer",
+    "ours": "Our version",
 }
 TO_READ = ("exercise", "error")
 IMPORTING = ast.Import | ast.ImportFrom | ast.Assign  # names of types stand beside imports
@@ -43,6 +46,10 @@ def kind(cell: NotebookNode) -> str | None:
         return None
     if cell.id.startswith(TO_READ):
         return None
+    if cell.metadata.get("nbgrader", {}).get("grade"):
+        return "tests"
+    if "ours" in cell.metadata.get("tags", []):
+        return "ours"
     if tree.body and all(isinstance(node, IMPORTING) for node in tree.body):
         return "imports" if has(tree, ast.Import | ast.ImportFrom) else None
     if tree.body and all(isinstance(node, ast.FunctionDef) for node in tree.body):

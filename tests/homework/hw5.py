@@ -137,7 +137,7 @@ def synthesis_by_fold(z, tied):
 
 def synthesis_by_numpy(z, tied):
     (s, p), (B, R, C) = sizes(tied), z.shape
-    x = np.zeros((B, R + s - 1, C + s - 1), np.float32)
+    x = np.zeros((B, R + s - 1, C + s - 1), z.numpy().dtype)
     for i in range(R):
         for j in range(C):
             kernel = tied[:, i % p * p + j % p].numpy().reshape(s, s)
@@ -385,5 +385,215 @@ PLANTED = {
         "each pair is there twice": lambda theta: ratio(theta) / 2,
         "upside down": lambda theta: 1 / ratio(theta),
         "diagonal": lambda theta: ratio(theta, corners=True),
+    },
+}
+
+
+# Further wrong answers, which have no message of their own
+
+
+def by_columns(tied, side):
+    return hung(tied, side, lambda i, p, side: i % p).reshape(-1, side, side).mT.flatten(1).flip(1)
+
+
+def zeros_beyond(tied, side):
+    """Only whole periods are hung."""
+    p = isqrt(tied.shape[1])
+    out, whole = wallpaper_by_repeat(tied, side).reshape(-1, side, side).clone(), side // p * p
+    out[:, whole:] = out[:, :, whole:] = 0
+    return out.flatten(1)
+
+
+def twice_at_most(tied, side):
+    return hung(tied, side, lambda i, p, side: min(i, 2 * p - 1) % p)
+
+
+def fold_largest(slopes, period):
+    """Divide by the number of copies that most filters have."""
+    return fold_as(unit)(slopes, period) / max(isqrt(slopes.shape[1]) // period, 1) ** 2
+
+
+def fold_what_is_there(slopes, period):
+    """A period larger than the sheet is cut to it."""
+    return fold_as(unit)(slopes, min(period, isqrt(slopes.shape[1])))
+
+
+def fold_sizes(slopes, period):
+    return fold_as(unit)(slopes.abs(), period)
+
+
+def fold_twice_at_most(slopes, period):
+    return gathered(
+        slopes,
+        period,
+        lambda i, j, side: unit(i, j, side, period) if max(i, j) < 2 * period else None,
+    )
+
+
+def synthesis_by_autograd(z, tied):
+    """The stand-in of the notebook, written again."""
+    s, (B, R, C) = isqrt(len(tied)), z.shape
+    filters = wallpaper_by_repeat(tied, max(R, C)).reshape(s, s, max(R, C), -1)[:, :, :R, :C]
+    image = z.new_zeros(B, R + s - 1, C + s - 1, requires_grad=True)
+    seen = (image.unfold(1, s, 1).unfold(2, s, 1) * filters.permute(2, 3, 0, 1)).sum((3, 4))
+    return torch.autograd.grad((seen * z).sum(), image)[0]
+
+
+def round_the_edge(z, tied):
+    """What is painted beyond the sheet comes in again on the other side."""
+    full, (_, R, C) = synthesis_by_offsets(z, tied), z.shape
+    out = torch.zeros_like(full)
+    out[:, :R, :C] = full[:, :R, :C]
+    out[:, : full.shape[1] - R, :C] += full[:, R:, :C]
+    out[:, :R, : full.shape[2] - C] += full[:, :R, C:]
+    return out
+
+
+def first_image(z, tied):
+    return synthesis_by_offsets(z[:1], tied).expand(len(z), -1, -1)
+
+
+def square_sheets(z, tied):
+    """A sheet is hung as wide as it is high."""
+    s, (_, R, C) = isqrt(len(tied)), z.shape
+    square = pad(z, (0, max(R - C, 0)))[:, :, :R]
+    return pad(synthesis_by_offsets(square, tied), (0, max(C - R, 0)))[:, :, : C + s - 1]
+
+
+def in_float32(z, tied):
+    return synthesis_by_offsets(z, tied).float()
+
+
+def with_biases(z, tied):
+    return synthesis_by_offsets(z, tied) + 1e-3
+
+
+def period_within_the_sheet(z, tied):
+    p = isqrt(tied.shape[1])
+    q = min(p, *z.shape[1:])
+    return synthesis_by_offsets(z, tied.reshape(-1, p, p)[:, :q, :q].flatten(1))
+
+
+def grams_by_autograd(z, field, period):
+    """The stand-in of the notebook, by another function that paints."""
+    columns, s = [], field
+    for o in range(s * s):
+        v = z.new_zeros(s * s, period**2)
+        v[o] = 1
+        v.requires_grad_()
+        u = seen(z, s)
+        i, j = (torch.arange(n) % period for n in u.shape[1:3])
+        weights = v[:, i[:, None] * period + j].permute(1, 2, 0)
+        error = 0.5 * (u * weights).sum(3).square().sum()
+        columns.append(torch.autograd.grad(error, v)[0].T)
+    return torch.stack(columns, 2)
+
+
+def grams_transposed(z, field, period):
+    """Offsets run down first."""
+    u = seen(z, field).unflatten(3, (field, field)).mT.flatten(3)
+    parts = [u[:, a::period, b::period] for a in range(period) for b in range(period)]
+    return torch.stack([torch.einsum("bijo,bijn->on", part, part) for part in parts])
+
+
+def grams_upper(z, field, period):
+    return grams_by_shifts(z, field, period).triu()
+
+
+def grams_centred(z, field, period):
+    u = seen(z, field)
+    return grams_by_shifts(z - u.mean(), field, period)
+
+
+def grams_of_the_mean(z, field, period):
+    return grams_by_shifts(z.mean(0, keepdim=True), field, period) * len(z)
+
+
+def grams_normed(z, field, period):
+    G = grams_by_shifts(z, field, period)
+    return G / max(1, z.shape[1] * z.shape[2] // period**2)
+
+
+def ratio_by_rows(theta):
+    """The mean of two ratios, one to the right and one below, over half of the pairs."""
+    a, b = torch.triu_indices(theta.shape[1], theta.shape[1], 1)
+    pairs = orientation_difference(theta[:, a], theta[:, b]).median(1).values
+    return ratio(theta) * orientation_difference(theta[:, a], theta[:, b]).mean(1) / pairs
+
+
+def one_ratio(theta):
+    return ratio(theta).mean().repeat(len(theta))
+
+
+def positive_turns(theta):
+    return ratio(theta, apart=lambda a, b: (a - b) % torch.pi)
+
+
+def chords(theta):
+    return ratio(theta, apart=lambda a, b: torch.sin(a - b).abs())
+
+
+def squares(theta):
+    return ratio(theta, apart=lambda a, b: orientation_difference(a, b) ** 2) ** 0.5
+
+
+TRIED = {
+    "task1": {
+        "column by column, from the end": by_columns,
+        "zeros beyond the last whole period": zeros_beyond,
+        "two periods at most": twice_at_most,
+        "the field turned over": lambda tied, side: wallpaper_by_repeat(tied.flip(0), side),
+        "columns of norm 1": lambda tied, side: wallpaper_by_repeat(
+            tied / tied.norm(dim=0).clamp(min=1e-9), side
+        ),
+        "as many units as filters": lambda tied, side: wallpaper_by_repeat(
+            tied, isqrt(tied.shape[1])
+        ),
+    },
+    "task2": {
+        "divided by what most filters have": fold_largest,
+        "the period cut to the sheet": fold_what_is_there,
+        "sizes of slopes": fold_sizes,
+        "two copies a side at most": fold_twice_at_most,
+        "the mean over the sheet, times copies": lambda slopes, p: (
+            slopes.mean(1, keepdim=True).repeat(1, p * p) * slopes.shape[1] / p**2
+        ),
+        "the root of the number of copies": lambda slopes, p: (
+            fold_as(unit)(slopes, p) / max(isqrt(slopes.shape[1]) // p, 1)
+        ),
+    },
+    "task3": {
+        "the stand-in": synthesis_by_autograd,
+        "paint beyond the sheet comes in again": round_the_edge,
+        "the first image for all": first_image,
+        "square sheets alone": square_sheets,
+        "float32": in_float32,
+        "a thousandth too much": with_biases,
+        "a period within the sheet": period_within_the_sheet,
+        "only codes above 0": lambda z, tied: synthesis_by_offsets(z.clamp(min=0), tied),
+        "sizes of weights": lambda z, tied: synthesis_by_offsets(z, tied.abs()),
+    },
+    "task4": {
+        "the stand-in": grams_by_autograd,
+        "offsets run down first": grams_transposed,
+        "half of each matrix": grams_upper,
+        "the mean taken off": grams_centred,
+        "of the mean image": grams_of_the_mean,
+        "divided by the pixels of a class": grams_normed,
+        "the first image alone": lambda z, s, p: grams_by_shifts(z[:1], s, p),
+        "only codes above 0": lambda z, s, p: grams_by_shifts(z.clamp(min=0), s, p),
+        "the period at most the field": lambda z, s, p: pad(
+            grams_by_shifts(z, s, min(p, s)), (0, 0, 0, 0, 0, p * p - min(p, s) ** 2)
+        ),
+    },
+    "task5": {
+        "the median of all pairs": ratio_by_rows,
+        "one ratio for all maps": one_ratio,
+        "turns one way": positive_turns,
+        "sines of turns": chords,
+        "roots of squares": squares,
+        "a single map loses its axis": lambda theta: ratio(theta).squeeze(),
+        "two digits": lambda theta: ratio(theta).round(decimals=2),
+        "at most 1": lambda theta: ratio(theta).clamp(max=1),
     },
 }

@@ -14,7 +14,10 @@ ANSWERS = {
     "written": "Because it has to be so.",
 }
 STUB = 'raise NotImplementedError("put your code here, in place of this line")'
-GIVEN = "import torch\nfrom torch import Tensor\n\nfrom course_utils.checks import known, require"
+GIVEN = """import torch
+from torch import Tensor
+
+from course_utils.exercises.homework import known, require"""
 CHECK1 = """known(double, [(torch.tensor([1.0, 2.0]),)], [[2.0, 4.0]],
       {"this is x itself: it has to be doubled": [[1.0, 2.0]]})"""
 HIDDEN1 = """### BEGIN HIDDEN TESTS
