@@ -585,7 +585,7 @@ PLANTED = {
         "a minus sign in it": changed(1, z_pushed),
         "the gate of the threshold": changed(0, open_gate),
         "b_k also stays in b": changed(0, b_replaced),
-        "through the column of S": back_row_of_S,
+        "with the row of S": back_row_of_S,
         "two ways lead": only_through_b,
         "chose the same unit": changed(2, last_row_wins),
         "to a row of S": changed(2, lambda right, *_: right.T.clone()),
