@@ -1,4 +1,4 @@
-"""Homework 1, coordinate descent: right answers written in other ways, and likely mistakes."""
+"""Homework 1: right answers written in other ways, likely mistakes, and what else is wrong."""
 
 import numpy as np
 import torch
@@ -131,6 +131,13 @@ def step_with(z, b, gram, lmbd, divide=True, score=None, keep=True, sign=1.0, we
 
 def step_chosen(score):
     return lambda *a: step_with(*a, score=score)
+
+
+def step_to_the_last(z, b, gram, lmbd):
+    move = shrink(b, lmbd) / gram.diagonal() - z
+    j = move.shape[1] - 1 - move.abs().flip(1).argmax(1, keepdim=True)
+    new = z.scatter_add(1, j, move.gather(1, j))
+    return torch.stack([new, b - (new - z) @ (gram - gram.diagonal().diag())])
 
 
 def step_common(z, b, gram, lmbd):
@@ -273,9 +280,9 @@ def sweep_divided_first(z, x, Wd, lmbd):
 # Task 5
 
 
-def count_in_loops(path, method, skip_zeros):
+def count_in_loops(path, n, method, skip_zeros):
     steps, rows, m = len(path) - 1, path.shape[1], path.shape[2]
-    spent = torch.zeros(steps + 1, rows)
+    spent = torch.full((steps + 1, rows), n * m)
     for k in range(steps):
         for i in range(rows):
             old, new, before = path[k, i], path[k + 1, i], path[max(k - 1, 0), i]
@@ -291,7 +298,7 @@ def count_in_loops(path, method, skip_zeros):
     return spent
 
 
-def count_by_padding(path, method, skip_zeros):
+def count_by_padding(path, n, method, skip_zeros):
     m, used = path.shape[2], (path != 0).long()
     last = torch.cat([used[:1] * 0, used[:-1]])
     columns = {"ista": used, "fista": used.maximum(last)}.get(method, used * 0)[:-1].sum(2)
@@ -300,67 +307,79 @@ def count_by_padding(path, method, skip_zeros):
     if not skip_zeros:
         columns = columns * 0 + (1 if method == "greedy" else m)
     cost = {"ista": m * columns, "fista": columns + m * columns}.get(method, m * (1 + columns))
-    return torch.nn.functional.pad(cost.cumsum(0), (0, 0, 1, 0))
+    return n * m + torch.nn.functional.pad(cost.cumsum(0), (0, 0, 1, 0))
 
 
-def count_in_numpy(path, method, skip_zeros):
+def count_in_numpy(path, n, method, skip_zeros):
     p = path.numpy()
     m = p.shape[2]
     on = p != 0
     before = np.concatenate([np.zeros_like(on[:1]), on[:-1]])
     if not skip_zeros:
         per_step = {"ista": m**2, "fista": m**2 + m, "greedy": 2 * m, "cyclic": m**2 + m}[method]
-        return torch.arange(len(p))[:, None].expand(-1, p.shape[1]) * per_step
+        return n * m + torch.arange(len(p))[:, None].expand(-1, p.shape[1]) * per_step
     if method == "ista":
         cost = m * on[:-1].sum(2)
     elif method == "fista":
         cost = (m + 1) * np.logical_or(on, before)[:-1].sum(2)
     else:
         cost = m * (1 + (p[1:] != p[:-1]).sum(2))
-    first = np.zeros((1, p.shape[1]), dtype=np.int64)
+    first = np.full((1, p.shape[1]), n * m)
     return torch.from_numpy(np.concatenate([first, cost]).cumsum(0))
 
 
-def count_alone(path, method, skip_zeros):
-    spent = count_by_padding(path, method, skip_zeros)
+def count_alone(*arguments):
+    spent = count_by_padding(*arguments)
     return torch.cat([spent[:1], spent.diff(dim=0)])
 
 
-def count_early(path, method, skip_zeros):
-    spent = count_by_padding(path, method, skip_zeros)
+def count_early(*arguments):
+    spent = count_by_padding(*arguments)
     return torch.cat([spent[1:], spent[-1:]])
 
 
-def count_without_start(path, method, skip_zeros):
-    return count_by_padding(path, method, skip_zeros)[1:]
+def count_without_start(*arguments):
+    return count_by_padding(*arguments)[1:]
+
+
+def count_from_zero(path, n, *kind):
+    return count_by_padding(path, 0, *kind)
+
+
+def count_product_each_step(path, n, *kind):
+    return count_by_padding(path, n, *kind) + n * path.shape[2] * torch.arange(len(path))[:, None]
 
 
 def count_fista_as(columns, single=1):
-    def count(path, method, skip_zeros):
+    def count(path, n, method, skip_zeros):
         if method != "fista" or not skip_zeros:
-            spent = count_by_padding(path, method, skip_zeros)
+            spent = count_by_padding(path, n, method, skip_zeros)
             if method == "fista":
                 spent = spent - (1 - single) * path.shape[2] * torch.arange(len(path))[:, None]
             return spent
         on = (path != 0).long()
         last = torch.cat([0 * on[:1], on[:-1]])
         used = columns(on, last)[:-1].sum(2) * (path.shape[2] + single)
-        return torch.cat([0 * used[:1], used]).cumsum(0)
+        return n * path.shape[2] + torch.cat([0 * used[:1], used]).cumsum(0)
 
     return count
 
 
-def count_no_values(path, method, skip_zeros):
-    spent = count_by_padding(path, method, skip_zeros)
+def count_no_values(path, n, method, skip_zeros):
+    spent = count_by_padding(path, n, method, skip_zeros)
     free = path.shape[2] * torch.arange(len(path))[:, None]
     return spent - free if method in ("greedy", "cyclic") else spent
 
 
-def count_after(path, method, skip_zeros):
+def count_after(path, n, method, skip_zeros):
     if method != "ista" or not skip_zeros:
-        return count_by_padding(path, method, skip_zeros)
+        return count_by_padding(path, n, method, skip_zeros)
     used = (path != 0).sum(2) * path.shape[2]
-    return torch.cat([0 * used[:1], used[1:]]).cumsum(0)
+    return n * path.shape[2] + torch.cat([0 * used[:1], used[1:]]).cumsum(0)
+
+
+def count_rounded(path, *more):
+    return count_by_padding((path * 1e6).round() / 1e6, *more)
 
 
 RIGHT = {
@@ -399,6 +418,10 @@ PLANTED = {
             lambda z, b, best, gram: (best - z).square() * gram.diagonal()
         ),
         "all coordinates have moved": step_all,
+        "that chooses by the gradient": step_chosen(
+            lambda z, b, best, gram: (b - gram.diagonal() * z).abs()
+        ),
+        "take the first": step_to_the_last,
     },
     "task3": {
         "b begins as if the start were zero": lambda *a: path_with(*a, start="cold"),
@@ -426,13 +449,258 @@ PLANTED = {
         "the shape is": count_without_start,
         "you counted z^k alone": count_fista_as(lambda on, last: on),
         "the value of each coordinate costs": count_no_values,
-        "products with zero must be": lambda path, method, skip: count_by_padding(
-            path, method, not skip
+        "what to skip is turned round": lambda path, n, method, skip: count_by_padding(
+            path, n, method, not skip
         ),
-        "must be skipped, or not": lambda path, method, _: count_by_padding(path, method, False),
-        "as skip_zeros says": lambda path, method, _: count_by_padding(path, method, True),
+        "zeros are never skipped": lambda path, n, method, _: count_by_padding(
+            path, n, method, False
+        ),
+        "zeros are always skipped": lambda path, n, method, _: count_by_padding(
+            path, n, method, True
+        ),
         "y counts once": count_fista_as(lambda on, last: on + last),
         "making FISTA's y": count_fista_as(torch.maximum, single=0),
         "the code it has": count_after,
+        "come first, in every method": count_from_zero,
+        "small is not zero": count_rounded,
+    },
+}
+
+# What else is wrong: each must lose a point
+
+
+def one_if_it_moves_far(z, x, Wd, lmbd, j):
+    new = one_with(z, x, Wd, lmbd, j)
+    return torch.where((new - z).abs() < 1e-3, z, new)
+
+
+def one_above_zero(z, x, Wd, lmbd, j):
+    return torch.cat(
+        [z[:, :j], one_with(z, x, Wd, lmbd, j)[:, j : j + 1].clamp(min=0), z[:, j + 1 :]], 1
+    )
+
+
+def one_of_the_first_row(z, x, Wd, lmbd, j):
+    new = z.clone()
+    new[:, j] = one_with(z, x, Wd, lmbd, j)[0, j]
+    return new
+
+
+def one_never_zero(z, x, Wd, lmbd, j):
+    new = one_with(z, x, Wd, lmbd, j)
+    return torch.where(new == 0, z, new)
+
+
+def one_within(z, x, Wd, lmbd, j):
+    return one_with(z, x, Wd, lmbd, j).clamp(-3, 3)
+
+
+def one_not_below(z, x, Wd, lmbd, j):
+    return one_with(z, x, Wd, max(lmbd, 1e-2), j)
+
+
+def step_if_far(z, b, gram, lmbd):
+    new = step_with(z, b, gram, lmbd)
+    still = (new[0] - z).abs().amax(1, keepdim=True) < 1e-3
+    return torch.stack([torch.where(still, z, new[0]), torch.where(still, b, new[1])])
+
+
+def step_of_sleepers(z, b, gram, lmbd):
+    return step_with(z, b, gram, lmbd, score=lambda z, b, best, gram: (best - z).abs() * (z == 0))
+
+
+def step_of_the_awake(z, b, gram, lmbd):
+    return step_with(
+        z, b, gram, lmbd, score=lambda z, b, best, gram: (best - z).abs() * (best != 0)
+    )
+
+
+def step_by_fall(z, b, gram, lmbd):
+    def fall(z, b, best, gram):
+        def one(t):
+            return gram.diagonal() / 2 * t.square() - b * t + lmbd * t.abs()
+
+        return one(z) - one(best)
+
+    return step_with(z, b, gram, lmbd, score=fall)
+
+
+def step_by_b(z, b, gram, lmbd):
+    return step_with(z, b, gram, lmbd, score=lambda z, b, best, gram: b.abs())
+
+
+def step_relative(z, b, gram, lmbd):
+    return step_with(
+        z, b, gram, lmbd, score=lambda z, b, best, gram: (best - z).abs() / (1e-9 + z.abs())
+    )
+
+
+def step_half(z, b, gram, lmbd):
+    """The row of G below the diagonal alone."""
+    z, after = step_with(z, b, gram, lmbd)[0], step_with(z, b, gram.tril(), lmbd)[1]
+    return torch.stack([z, after])
+
+
+def path_stopped(z, x, Wd, lmbd, steps, least=1e-2):
+    gram = Wd.T @ Wd
+    b, path = x @ Wd - z @ (gram - gram.diagonal().diag()), [z]
+    for _ in range(steps):
+        new, b = step_by_indices(z, b, gram, lmbd)
+        z = z if (new - z).abs().max() < least else new
+        path.append(z)
+    return torch.stack(path)
+
+
+def path_of_few(z, x, Wd, lmbd, steps):
+    path = path_with(z, x, Wd, lmbd, min(steps, 100))
+    return torch.cat([path, path[-1:].expand(steps + 1 - len(path), -1, -1)])
+
+
+def path_each_once(z, x, Wd, lmbd, steps):
+    gram, done = Wd.T @ Wd, torch.zeros_like(z)
+    b, path = x @ Wd - z @ (gram - gram.diagonal().diag()), [z]
+    for _ in range(steps):
+        far = lambda z, b, best, gram, done=done: (best - z).abs() - 1e9 * done  # noqa: E731
+        new, b = step_with(z, b, gram, lmbd, score=far)
+        done, z = done.maximum((new != z).double()), new
+        path.append(z)
+    return torch.stack(path)
+
+
+def path_of_at_least_one(z, x, Wd, lmbd, steps):
+    return path_with(z, x, Wd, lmbd, max(steps, 1))
+
+
+def path_by_search(z, x, Wd, lmbd, steps):
+    """As the stand-in does: to about three digits."""
+    path = [z]
+    for _ in range(steps):
+        z, rest = path[-1].clone(), x - path[-1] @ Wd.T
+        high = rest.norm(dim=1, keepdim=True) / Wd.norm(dim=0) + z.abs()
+        low = -high
+        for _ in range(24):
+            ends = torch.stack([low + (high - low) / 3, high - (high - low) / 3])
+            misses = rest[None, :, :, None] + Wd * (z - ends)[:, :, None, :]
+            left = (0.5 * misses.square().sum(2) + lmbd * ends.abs()).diff(dim=0)[0] > 0
+            low, high = low.where(left, ends[0]), high.where(~left, ends[1])
+        best = (low + high) / 2
+        j = (best - z).abs().argmax(1, keepdim=True)
+        path.append(z.scatter(1, j, best.gather(1, j)))
+    return torch.stack(path)
+
+
+def path_clipped(z, x, Wd, lmbd, steps):
+    return path_with(z.clamp(min=0), x, Wd, lmbd, steps)
+
+
+def sweep_to_the_last_but_one(z, x, Wd, lmbd):
+    return torch.cat([sweep_with(z, x, Wd, lmbd)[:, :-1], z[:, -1:]], 1)
+
+
+def sweep_in_two_blocks(z, x, Wd, lmbd):
+    half = z.shape[1] // 2
+    first = one_everywhere(z, x, Wd, lmbd, 0)[:, :half]
+    return torch.cat(
+        [first, one_everywhere(torch.cat([first, z[:, half:]], 1), x, Wd, lmbd, 0)[:, half:]], 1
+    )
+
+
+def sweep_by_size(z, x, Wd, lmbd):
+    new = z
+    for j in Wd.norm(dim=0).argsort(descending=True).tolist():
+        new = one_with(new, x, Wd, lmbd, j)
+    return new
+
+
+def sweep_without_small_moves(z, x, Wd, lmbd):
+    new = sweep_with(z, x, Wd, lmbd)
+    return torch.where((new - z).abs() < 1e-2, z, new)
+
+
+def sweep_from_zero(z, x, Wd, lmbd):
+    return sweep_with(torch.zeros_like(z), x, Wd, lmbd)
+
+
+def count_changed_of_first_row(path, n, method, skip_zeros):
+    return count_by_padding(path[:, :1], n, method, skip_zeros).expand(-1, path.shape[1])
+
+
+def count_close(path, n, method, skip_zeros):
+    """Changes by torch.isclose."""
+    if method in ("ista", "fista") or not skip_zeros:
+        return count_by_padding(path, n, method, skip_zeros)
+    m = path.shape[2]
+    moved = (~torch.isclose(path[1:], path[:-1])).sum(2)
+    return n * m + torch.nn.functional.pad((m * (1 + moved)).cumsum(0), (0, 0, 1, 0))
+
+
+def count_positive(path, *more):
+    return count_by_padding(path.clamp(min=0), *more)
+
+
+def count_greedy_moves_always(path, n, method, skip_zeros):
+    return count_by_padding(path, n, method, skip_zeros and method != "greedy")
+
+
+def count_column_without_diagonal(path, n, method, skip_zeros):
+    spent = count_by_padding(path, n, method, skip_zeros)
+    if method not in ("greedy", "cyclic"):
+        return spent
+    m, start = path.shape[2], n * path.shape[2]
+    steps = m * torch.arange(len(path))[:, None]
+    return start + steps + (spent - start - steps) // m * (m - 1)
+
+
+def count_first_step_free(path, n, method, skip_zeros):
+    """FISTA's first step without the products with a_0 = 0."""
+    spent = count_by_padding(path, n, method, skip_zeros)
+    if method != "fista":
+        return spent
+    used = (path[0] != 0).sum(1) if skip_zeros else path.shape[2]
+    return spent - used * (torch.arange(len(path)) > 0)[:, None]
+
+
+TRIED = {
+    "task1": {
+        "small moves are left out": one_if_it_moves_far,
+        "codes above zero only": one_above_zero,
+        "the first row's value for all": one_of_the_first_row,
+        "never to zero": one_never_zero,
+        "clipped to 3": one_within,
+        "lambda at least 0.01": one_not_below,
+    },
+    "task2": {
+        "moves below 1e-3 are left out": step_if_far,
+        "coordinates at zero alone": step_of_sleepers,
+        "never to zero": step_of_the_awake,
+        "by the fall of energy": step_by_fall,
+        "by the largest b": step_by_b,
+        "by the relative move": step_relative,
+        "half of the row of G": step_half,
+    },
+    "task3": {
+        "keeps z where it changes by less than 0.01": path_stopped,
+        "keeps z where it changes by less than 1e-4": lambda *a: path_stopped(*a, least=1e-4),
+        "stops after 100 steps": path_of_few,
+        "a coordinate moves once": path_each_once,
+        "one step at least": path_of_at_least_one,
+        "starts above zero": path_clipped,
+        "by search, to three digits": path_by_search,
+    },
+    "task4": {
+        "the last coordinate is left out": sweep_to_the_last_but_one,
+        "two blocks at once": sweep_in_two_blocks,
+        "the largest filter first": sweep_by_size,
+        "moves below 0.01 are left out": sweep_without_small_moves,
+        "starts at zero": sweep_from_zero,
+    },
+    "task5": {
+        "the first row's count for all": count_changed_of_first_row,
+        "changes by isclose": count_close,
+        "codes above zero alone": count_positive,
+        "a greedy step always moves": count_greedy_moves_always,
+        "the diagonal of a column is free": count_column_without_diagonal,
+        "a_0 is free": count_first_step_free,
+        "W_d^T x in each step": count_product_each_step,
     },
 }

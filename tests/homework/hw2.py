@@ -1,4 +1,4 @@
-"""Right answers to homework 2 written in other ways, and likely mistakes."""
+"""Right answers to homework 2 written in other ways, likely mistakes, and what else is wrong."""
 
 import numpy as np
 import torch
@@ -88,6 +88,13 @@ def code_after_the_push(b, z, S, theta):
     _, k, move, column = chosen(b, z, S, theta)
     new = b + column * move
     return new, z.scatter(1, k, shrink(new, theta).gather(1, k))
+
+
+def last_of_equals(b, z, S, theta):
+    change = shrink(b, theta) - z
+    k = change.shape[1] - 1 - change.abs().flip(1).argmax(1)
+    only = change * one_hot(k, len(S))
+    return b + only @ S.T, z + only
 
 
 def z_in_place(b, z, S, theta):
@@ -246,6 +253,11 @@ def z_kept(right, state, slope_b, slope_z):
     return slope_z.scatter_add(1, k, right.gather(1, k))
 
 
+def z_pushed(right, state, slope_b, slope_z):
+    k = chosen(*state)[1]
+    return right.scatter(1, k, -right.gather(1, k))
+
+
 def open_gate(right, state, slope_b, slope_z):
     return slope_b.scatter_add(1, *to_zk_of(state, slope_b, slope_z))
 
@@ -261,6 +273,11 @@ def last_row_wins(right, state, slope_b, slope_z):
     for i in range(len(k)):
         to_S[:, k[i, 0]] = slope_b[i] * move[i]
     return to_S
+
+
+def pushed_by_code(right, state, slope_b, slope_z):
+    zbar, k, *_ = chosen(*state)
+    return torch.zeros_like(right).index_add(1, k[:, 0], (slope_b * zbar.gather(1, k)).T)
 
 
 def theta_unsigned(right, state, slope_b, slope_z):
@@ -287,7 +304,7 @@ def only_through_b(b, z, S, theta, slope_b, slope_z):
 # Task 4: backwards through the encoder
 
 
-def slopes(x, target, We, S, theta, depth, backward=back, share=None, last=True):
+def slopes(x, target, We, S, theta, depth, step_back=back, share=None, last=True):
     states = [(x @ We.T, torch.zeros_like(target))]
     for _ in range(depth):
         states.append(step(*states[-1], S, theta))
@@ -296,7 +313,7 @@ def slopes(x, target, We, S, theta, depth, backward=back, share=None, last=True)
     to_b, to_z, to_S = slope * (z != 0), torch.zeros_like(z), torch.zeros_like(S)
     to_theta = -(slope * z.sign()).sum(0) if last else torch.zeros_like(theta)
     for state in reversed(states):
-        to_b, to_z, more_S, more_theta = backward(*state, S, theta, to_b, to_z)
+        to_b, to_z, more_S, more_theta = step_back(*state, S, theta, to_b, to_z)
         to_S, to_theta = to_S + more_S, to_theta + more_theta
     return to_b.T @ x, to_S, to_theta
 
@@ -360,21 +377,21 @@ def no_last_gate(x, target, We, S, theta, depth):
 
 
 def slope_z_dropped(x, target, We, S, theta, depth):
-    def backward(b, z, S, theta, slope_b, slope_z):
+    def step_back(b, z, S, theta, slope_b, slope_z):
         return back(b, z, S, theta, slope_b, torch.zeros_like(slope_z))
 
-    return slopes(x, target, We, S, theta, depth, backward)
+    return slopes(x, target, We, S, theta, depth, step_back)
 
 
 def only_the_first_step_counts(x, target, We, S, theta, depth):
     latest = {}
 
-    def backward(*state):
+    def step_back(*state):
         found = back(*state)
         latest["S"] = found[2]
         return found
 
-    to_We, to_S, to_theta = slopes(x, target, We, S, theta, depth, backward)
+    to_We, to_S, to_theta = slopes(x, target, We, S, theta, depth, step_back)
     return to_We, latest.get("S", to_S), to_theta
 
 
@@ -396,6 +413,7 @@ def steps_in_forward_order(x, target, We, S, theta, depth):
 
 
 def trained(x, target, We, S, theta, depth, rate, rows, **wrong):
+    """The right training, or with what `wrong` names."""
     learned = [We, S, theta]
     for t, row in enumerate(rows):
         if wrong.get("all_rows"):
@@ -410,8 +428,11 @@ def trained(x, target, We, S, theta, depth, rate, rows, **wrong):
         if wrong.get("raw"):
             norms = [1.0] * 3
         learned = [p - length * s / n for p, s, n in zip(learned, found, norms, strict=True)]
-        if not wrong.get("free"):
+        if not (wrong.get("free") or wrong.get("at_the_end")):
             learned[2] = learned[2].clamp(min=0)
+    if wrong.get("free"):
+        return tuple(learned)
+    learned[2] = learned[2].clamp(min=0)
     return tuple(learned)
 
 
@@ -530,8 +551,8 @@ def mean_of_ratios(z, best):
 RIGHT = {
     "task1": [step, step_by_rows, step_with_one_hot, step_in_numpy],
     "task2": [encode, encode_with_one_hot, encode_by_rows, encode_recursively],
-    "task3": [back, back_by_autograd, back_by_rows, back_with_one_hot],
-    "task4": [slopes, slopes_by_autograd, slopes_recursively, slopes_row_by_row],
+    "task3": [back, back_by_rows, back_with_one_hot],
+    "task4": [slopes, slopes_recursively, slopes_row_by_row],
     "task5": [trained, trained_by_autograd, trained_in_place],
     "task6": [at_cost, at_cost_by_spending, at_cost_in_numpy],
 }
@@ -547,6 +568,7 @@ PLANTED = {
         "by its whole new code": whole_code,
         "from the b after the push": code_after_the_push,
         "changed its inputs in place": z_in_place,
+        "a tie goes to the first unit": last_of_equals,
     },
     "task2": {
         "the z of the steps": z_of_the_steps,
@@ -560,13 +582,15 @@ PLANTED = {
     "task3": {
         "the old z_k matters": changed(1, z_forgotten),
         "was overwritten": changed(1, z_kept),
+        "a minus sign in it": changed(1, z_pushed),
         "the gate of the threshold": changed(0, open_gate),
         "b_k also stays in b": changed(0, b_replaced),
         "with the row of S": back_row_of_S,
         "two ways lead": only_through_b,
         "chose the same unit": changed(2, last_row_wins),
         "to a row of S": changed(2, lambda right, *_: right.T.clone()),
-        "theta has the wrong sign": changed(3, lambda right, *_: -right),
+        "S takes the change": changed(2, pushed_by_code),
+        "it has the wrong sign": changed(3, lambda right, *_: -right),
         "sign of the code": changed(3, theta_unsigned),
     },
     "task4": {
@@ -586,6 +610,7 @@ PLANTED = {
         "falls one step too early": mistaken(early=1),
         "uphill": mistaken(uphill=True),
         "below zero": mistaken(free=True),
+        "clamped once, at the end": mistaken(at_the_end=True),
         "all inputs": mistaken(all_rows=True),
     },
     "task6": {
@@ -593,7 +618,425 @@ PLANTED = {
         "We x costs n m": charged(lambda B, n, m: B // m, lambda B, n, m: B // m**2),
         "one column of S": charged(lambda B, n, m: (B - n * m) // m**2, right_layers),
         "less than We x": broke,
+        "a layer multiplies by S": charged(right_steps, lambda B, n, m: (B - n * m) // (n * m)),
         "mean of the ratios": charged(right_steps, right_layers, mean_of_ratios),
         "not squared": charged(right_steps, right_layers, lambda z, t: score(z, t).sqrt()),
+    },
+}
+
+# What else is wrong: each must lose a point
+
+
+def skipping_small_moves(b, z, S, theta):
+    new_b, new_z = step(b, z, S, theta)
+    small = (new_z - z).abs().amax(1, keepdim=True) < 1e-3
+    return torch.where(small, b, new_b), torch.where(small, z, new_z)
+
+
+def never_again(b, z, S, theta):
+    change = (shrink(b, theta) - z) * (z == 0)
+    only = change * one_hot(change.abs().argmax(1), len(S))
+    return b + only @ S.T, z + only
+
+
+def without_diagonal(b, z, S, theta):
+    return step(b, z, S - S.diagonal().diag(), theta)
+
+
+def one_threshold(b, z, S, theta):
+    return step(b, z, S, theta.mean().expand_as(theta))
+
+
+def by_the_gradient(b, z, S, theta):
+    zbar, k = shrink(b, theta), (b - z).abs().argmax(1, keepdim=True)
+    return b + S.T[k[:, 0]] * (zbar - z).gather(1, k), z.scatter(1, k, zbar.gather(1, k))
+
+
+def by_relative_change(b, z, S, theta):
+    zbar = shrink(b, theta)
+    k = ((zbar - z).abs() / theta.clamp(min=1e-9)).argmax(1, keepdim=True)
+    return b + S.T[k[:, 0]] * (zbar - z).gather(1, k), z.scatter(1, k, zbar.gather(1, k))
+
+
+def symmetric(b, z, S, theta):
+    return step(b, z, (S + S.T) / 2, theta)
+
+
+def positive_codes(b, z, S, theta):
+    zbar = (b - theta).clamp(min=0)
+    only = (zbar - z) * one_hot((zbar - z).abs().argmax(1), len(S))
+    return b + only @ S.T, z + only
+
+
+def encode_with(one_step, x, We, S, theta, depth):
+    b, z = x @ We.T, x.new_zeros(len(x), len(S))
+    for _ in range(depth):
+        b, z = one_step(b, z, S, theta)
+    return shrink(b, theta)
+
+
+def stopping_early(x, We, S, theta, depth):
+    b, z = x @ We.T, x.new_zeros(len(x), len(S))
+    for _ in range(depth):
+        new, after = step(b, z, S, theta)
+        if (after - z).abs().max() < 1e-2:
+            break
+        b, z = new, after
+    return shrink(b, theta)
+
+
+def empty_without_steps(x, We, S, theta, depth):
+    return encode(x, We, S, theta, depth) if depth else x.new_zeros(len(x), len(S))
+
+
+def only_the_chosen(x, We, S, theta, depth):
+    code = encode(x, We, S, theta, depth)
+    return code * (z_of_the_steps(x, We, S, theta, depth) != 0)
+
+
+def each_unit_once(x, We, S, theta, depth):
+    return encode_with(never_again, x, We, S, theta, depth)
+
+
+def at_most_m_steps(x, We, S, theta, depth):
+    return encode(x, We, S, theta, min(depth, len(S)))
+
+
+def shrunk_twice(x, We, S, theta, depth):
+    return shrink(encode(x, We, S, theta, depth), theta)
+
+
+def on_a_zero_diagonal(x, We, S, theta, depth):
+    return encode(x, We, S - S.diagonal().diag(), theta, depth)
+
+
+def back_by_nudges(b, z, S, theta, slope_b, slope_z, size=1e-6):
+    def ell(*state):
+        new_b, new_z = step(*state)
+        return (new_b * slope_b + new_z * slope_z).sum()
+
+    state, found = [b, z, S, theta], []
+    for number, part in enumerate(state):
+        slope = torch.zeros_like(part).flatten()
+        for i in range(part.numel()):
+            up, down = part.clone().flatten(), part.clone().flatten()
+            up[i] += size
+            down[i] -= size
+            ends = (
+                ell(*state[:number], end.reshape(part.shape), *state[number + 1 :])
+                for end in (up, down)
+            )
+            slope[i] = (next(ends) - next(ends)) / (2 * size)
+        found.append(slope.reshape(part.shape))
+    return tuple(found)
+
+
+def back_by_leaves(b, z, S, theta, slope_b, slope_z):
+    state = [part.clone().requires_grad_() for part in (b, z, S, theta)]
+    new_b, new_z = step(*state)
+    (new_b * slope_b + new_z * slope_z).sum().backward()
+    return tuple(part.grad for part in state)
+
+
+def mean_of_rows(number):
+    return changed(number, lambda right, state, *_: right / len(state[0]))
+
+
+def outer_of_sums(right, state, slope_b, slope_z):
+    _, k, move, _ = chosen(*state)
+    pushes = torch.zeros_like(slope_b).scatter(1, k, move).sum(0)
+    return torch.outer(slope_b.sum(0), pushes) / len(k)
+
+
+def pushed_by_size(right, state, slope_b, slope_z):
+    _, k, move, _ = chosen(*state)
+    return torch.zeros_like(right).index_add(1, k[:, 0], (slope_b * move.abs()).T)
+
+
+def theta_without_gate(right, state, slope_b, slope_z):
+    k, to_zk = to_zk_of(state, slope_b, slope_z)
+    return torch.zeros_like(right).index_add(
+        0, k[:, 0], -(to_zk * state[0].gather(1, k).sign())[:, 0]
+    )
+
+
+def theta_last_row_wins(right, state, slope_b, slope_z):
+    k, to_zk = to_zk_of(state, slope_b, slope_z)
+    new = torch.zeros_like(right)
+    for i in range(len(k)):
+        code = shrink(state[0], state[3])[i, k[i, 0]]
+        new[k[i, 0]] = -(to_zk[i, 0] * code.sign())
+    return new
+
+
+def b_of_all_units(right, state, slope_b, slope_z):
+    b, _, S, theta = state
+    return slope_b + (slope_z + slope_b @ S) * (shrink(b, theta) != 0)
+
+
+def z_of_all_units(right, state, slope_b, slope_z):
+    return -slope_b @ state[2]
+
+
+def slopes_by_nudges(x, target, We, S, theta, depth, size=1e-6):
+    def loss(*learned):
+        return 0.5 * (encode(x, *learned, depth) - target).square().sum(1).mean()
+
+    learned, found = [We, S, theta], []
+    for number, part in enumerate(learned):
+        slope = torch.zeros_like(part).flatten()
+        for i in range(part.numel()):
+            up, down = part.clone().flatten(), part.clone().flatten()
+            up[i] += size
+            down[i] -= size
+            ends = (
+                loss(*learned[:number], end.reshape(part.shape), *learned[number + 1 :])
+                for end in (up, down)
+            )
+            slope[i] = (next(ends) - next(ends)) / (2 * size)
+        found.append(slope.reshape(part.shape))
+    return tuple(found)
+
+
+def slopes_by_leaves(x, target, We, S, theta, depth):
+    learned = [part.clone().requires_grad_() for part in (We, S, theta)]
+    (0.5 * (encode(x, *learned, depth) - target).square().sum(1).mean()).backward()
+    return tuple(torch.zeros_like(p) if p.grad is None else p.grad for p in learned)
+
+
+def one_state_late(x, target, We, S, theta, depth):
+    """Each step goes back from the state after it."""
+    states = [(x @ We.T, torch.zeros_like(target))]
+    for _ in range(depth):
+        states.append(step(*states[-1], S, theta))
+    z = shrink(states[-1][0], theta)
+    slope = (z - target) / len(x)
+    to_b, to_z, to_S = slope * (z != 0), torch.zeros_like(z), torch.zeros_like(S)
+    to_theta = -(slope * z.sign()).sum(0)
+    for state in reversed(states[1:]):
+        to_b, to_z, more_S, more_theta = back(*state, S, theta, to_b, to_z)
+        to_S, to_theta = to_S + more_S, to_theta + more_theta
+    return to_b.T @ x, to_S, to_theta
+
+
+def last_step_alone(x, target, We, S, theta, depth):
+    count = iter(range(depth))
+
+    def step_back(b, z, S, theta, slope_b, slope_z):
+        found = back(b, z, S, theta, slope_b, slope_z)
+        return found if next(count) == 0 else (*found[:2], 0 * S, 0 * theta)
+
+    return slopes(x, target, We, S, theta, depth, step_back)
+
+
+def code_of_the_steps(x, target, We, S, theta, depth):
+    """z of the steps in place of the last shrink."""
+    states = [(x @ We.T, torch.zeros_like(target))]
+    for _ in range(depth):
+        states.append(step(*states[-1], S, theta))
+    _, z = states.pop()
+    to_b, to_z = torch.zeros_like(z), (z - target) / len(x)
+    to_S, to_theta = torch.zeros_like(S), torch.zeros_like(theta)
+    for state in reversed(states):
+        to_b, to_z, more_S, more_theta = back(*state, S, theta, to_b, to_z)
+        to_S, to_theta = to_S + more_S, to_theta + more_theta
+    return to_b.T @ x, to_S, to_theta
+
+
+def gate_of_the_target(x, target, We, S, theta, depth):
+    states = [(x @ We.T, torch.zeros_like(target))]
+    for _ in range(depth):
+        states.append(step(*states[-1], S, theta))
+    z = shrink(states.pop()[0], theta)
+    slope = (z - target) / len(x) * (target != 0)
+    to_b, to_z, to_S = slope * (z != 0), torch.zeros_like(z), torch.zeros_like(S)
+    to_theta = -(slope * z.sign()).sum(0)
+    for state in reversed(states):
+        to_b, to_z, more_S, more_theta = back(*state, S, theta, to_b, to_z)
+        to_S, to_theta = to_S + more_S, to_theta + more_theta
+    return to_b.T @ x, to_S, to_theta
+
+
+def batches_of_64(x, target, We, S, theta, depth):
+    return slopes(x, target, We, S, theta, depth, share=64)
+
+
+def diagonal_held(x, target, We, S, theta, depth):
+    to_We, to_S, to_theta = slopes(x, target, We, S, theta, depth)
+    return to_We, to_S - to_S.diagonal().diag(), to_theta
+
+
+def train_with(move, x, target, We, S, theta, depth, rate, rows):
+    """Training in which move(parameter, length, slope) makes the new parameter."""
+    learned = [We, S, theta]
+    for t, row in enumerate(rows):
+        length = rate * (1 - t / len(rows))
+        found = slopes(x[row], target[row], *learned, depth)
+        learned = [move(p, length, s) for p, s in zip(learned, found, strict=True)]
+        learned[2] = learned[2].clamp(min=0)
+    return tuple(learned)
+
+
+def clipped_only(p, length, s):
+    return p - length * s / s.norm().clamp(min=1)
+
+
+def by_the_largest(p, length, s):
+    return p - length * s / s.abs().max().clamp(min=1e-12)
+
+
+def by_signs(p, length, s):
+    return p - length * s.sign()
+
+
+def row_by_row(p, length, s):
+    return p - length * s / s.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+def still_when_small(p, length, s):
+    return p - length * s / s.norm() if s.norm() > 1e-2 else p
+
+
+def training(move):
+    return lambda *arguments: train_with(move, *arguments)
+
+
+def one_after_the_other(x, target, We, S, theta, depth, rate, rows):
+    """Each parameter sees those that have already moved in the same step."""
+    learned = [We, S, theta]
+    for t, row in enumerate(rows):
+        length = rate * (1 - t / len(rows))
+        for number in range(3):
+            s = slopes(x[row], target[row], *learned, depth)[number]
+            learned[number] = learned[number] - length * s / s.norm().clamp(min=1e-12)
+        learned[2] = learned[2].clamp(min=0)
+    return tuple(learned)
+
+
+def never_quite_zero(x, target, We, S, theta, depth, rate, rows):
+    *matrices, theta = trained(x, target, We, S, theta, depth, rate, rows)
+    return *matrices, theta.clamp(min=1e-3)
+
+
+def to_zero_at_the_end(x, target, We, S, theta, depth, rate, rows):
+    learned = [We, S, theta]
+    for t, row in enumerate(rows):
+        length = rate * (1 - t / max(1, len(rows) - 1))
+        found = slopes(x[row], target[row], *learned, depth)
+        learned = [
+            p - length * s / s.norm().clamp(min=1e-12) for p, s in zip(learned, found, strict=True)
+        ]
+        learned[2] = learned[2].clamp(min=0)
+    return tuple(learned)
+
+
+def fixed_batches(x, target, We, S, theta, depth, rate, rows):
+    return trained(x, target, We, S, theta, depth, rate, rows[:1].expand_as(rows))
+
+
+def folded_at_zero(x, target, We, S, theta, depth, rate, rows):
+    """A negative threshold is turned round instead of clamped."""
+    learned = [We, S, theta]
+    for t, row in enumerate(rows):
+        length = rate * (1 - t / len(rows))
+        found = slopes(x[row], target[row], *learned, depth)
+        learned = [
+            p - length * s / s.norm().clamp(min=1e-12) for p, s in zip(learned, found, strict=True)
+        ]
+        learned[2] = learned[2].abs()
+    return tuple(learned)
+
+
+def rounded_up(budget, n, m):
+    return -((n * m - budget) // m)
+
+
+def nothing_at_the_border(x, best, We, S, theta, budget, kind):
+    m, n = We.shape
+    if budget <= n * m:
+        return score(torch.zeros_like(best), best)
+    return at_cost(x, best, We, S, theta, budget, kind)
+
+
+def steps_without_the_shrink(x, best, We, S, theta, budget, kind):
+    m, n = We.shape
+    if kind == "layers" or budget < n * m:
+        return at_cost(x, best, We, S, theta, budget, kind)
+    return score(z_of_the_steps(x, We, S, theta, (budget - n * m) // m), best)
+
+
+def over_entries(z, best):
+    return (z - best).square().mean()
+
+
+TRIED = {
+    "task1": {
+        "a move below 1e-3 is left out": skipping_small_moves,
+        "a unit moves once": never_again,
+        "S without its diagonal": without_diagonal,
+        "one threshold for all": one_threshold,
+        "chosen by the gradient": by_the_gradient,
+        "chosen by the change over theta": by_relative_change,
+        "S made symmetric": symmetric,
+        "codes above zero only": positive_codes,
+    },
+    "task2": {
+        "stops when changes are below 0.01": stopping_early,
+        "no steps, no code": empty_without_steps,
+        "the last shrink for chosen units alone": only_the_chosen,
+        "a unit moves once": each_unit_once,
+        "at most m steps": at_most_m_steps,
+        "shrunk twice": shrunk_twice,
+        "S without its diagonal": on_a_zero_diagonal,
+    },
+    "task3": {
+        "by vjp": back_by_autograd,
+        "by backward": back_by_leaves,
+        "by nudges": back_by_nudges,
+        "mean over the batch in S": mean_of_rows(2),
+        "mean over the batch in theta": mean_of_rows(3),
+        "S from sums over the batch": changed(2, outer_of_sums),
+        "S by the size of the change": changed(2, pushed_by_size),
+        "no gate in theta": changed(3, theta_without_gate),
+        "the last row wins in theta": changed(3, theta_last_row_wins),
+        "b as if all units had moved": changed(0, b_of_all_units),
+        "z as if all units had moved": changed(1, z_of_all_units),
+    },
+    "task4": {
+        "by grad": slopes_by_autograd,
+        "by backward": slopes_by_leaves,
+        "by nudges": slopes_by_nudges,
+        "back from the state after each step": one_state_late,
+        "S and theta of the last step alone": last_step_alone,
+        "z of the steps is the code": code_of_the_steps,
+        "gate of the target": gate_of_the_target,
+        "divided by 64": batches_of_64,
+        "the diagonal of S does not learn": diagonal_held,
+    },
+    "task5": {
+        "slopes are cut to length 1, not scaled to it": training(clipped_only),
+        "divided by the largest entry": training(by_the_largest),
+        "signs alone": training(by_signs),
+        "each row of its own length": training(row_by_row),
+        "small slopes are left out": training(still_when_small),
+        "one parameter after the other": one_after_the_other,
+        "theta at least 0.001": never_quite_zero,
+        "the last step has length 0": to_zero_at_the_end,
+        "the first minibatch, always": fixed_batches,
+        "a negative theta is turned round": folded_at_zero,
+    },
+    "task6": {
+        "rounded up": charged(rounded_up, right_layers),
+        "nothing at exactly n m": nothing_at_the_border,
+        "no last shrink": steps_without_the_shrink,
+        "We x again in each layer": charged(
+            right_steps, lambda B, n, m: (B - n * m) // (m * m + n * m)
+        ),
+        "at most one layer more": charged(
+            right_steps, lambda B, n, m: min(1, right_layers(B, n, m))
+        ),
+        "at most m steps": charged(lambda B, n, m: min(m, right_steps(B, n, m)), right_layers),
+        "a mean over entries": charged(right_steps, right_layers, over_entries),
+        "one step too few": charged(lambda B, n, m: right_steps(B, n, m) - 1, right_layers),
     },
 }
