@@ -12,6 +12,7 @@ import re
 import shutil
 from functools import cache
 from html import unescape
+from itertools import compress
 from pathlib import Path
 
 import nbformat
@@ -35,7 +36,7 @@ HEADING = re.compile(
 )
 MINUTES = re.compile(r"\*\*(\d+) to (\d+) minutes\*\*")
 TASK_MINUTES = re.compile(r"^\*[^*\n]*?(\d+) minutes\*", re.MULTILINE)
-STANDIN = re.compile(r"# (\w+) = (\w+)  # stuck\?")
+STANDIN = re.compile(r"# (\w+) = (\w+)  # stuck")
 NAME = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
@@ -118,7 +119,7 @@ def test_a_right_answer_earns_all_points(name, ident, number):
 @pytest.mark.parametrize(("name", "ident", "message"), every("PLANTED"))
 def test_a_planted_mistake_is_refused_and_named(name, ident, message):
     said = complaints(name, ident, variants(name).PLANTED[ident][message])
-    assert message in said[-1]
+    assert any(message in text for text in said)
 
 
 @pytest.mark.parametrize(("name", "ident", "what"), every("TRIED"))
@@ -148,7 +149,10 @@ def test_the_reference_passes_and_an_empty_answer_earns_nothing(name):
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_check_that_students_see_names_half_of_the_mistakes(name):
     for ident, group in variants(name).PLANTED.items():
-        said = [complaints(name, ident, wrong)[0] for wrong in group.values()]
+        shown = ["HIDDEN TESTS" not in cell.source for cell in graded_after(name, ident)]
+        said = [
+            " ".join(compress(complaints(name, ident, wrong), shown)) for wrong in group.values()
+        ]
         named = sum(message in text for message, text in zip(group, said, strict=True))
         assert 2 * named >= len(group), (ident, said)
 

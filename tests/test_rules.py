@@ -52,6 +52,7 @@ DERIVED = {
     "requires_grad": "def double(x):\n    return torch.zeros(2, requires_grad=True) + x",
     "backward": "def double(x):\n    x.square().sum().backward()\n    return x.grad",
     "vjp": "def double(x):\n    return torch.func.vjp(torch.square, x)[1](x)[0]",
+    "torch.func": "def double(x):\n    return torch.func.grad(len)(x)",
     "grad": "from torch.func import grad\ndef double(x):\n    return grad(len)(x)",
     "slope": "from torch.func import grad as slope\ndef double(x):\n    return slope(len)(x)",
     "F": "import torch.func as F\ndef double(x):\n    return F.grad(len)(x)",

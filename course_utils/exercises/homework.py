@@ -168,7 +168,7 @@ def derived(answer: Function) -> str:
     for node in _reached(answer, cell):
         for part in ast.walk(node):
             for name in _named(part):
-                if name in DERIVING or name in imported:
+                if name in DERIVING or name in imported or name in MODULES:
                     return name
     return ""
 
@@ -180,8 +180,10 @@ def _dotted(names: Sequence[str]) -> tuple[str, ...]:
 def _named(node: ast.AST) -> Iterator[str]:
     """Yield the names that a piece of code uses: of variables, attributes, keywords, modules."""
     match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+        case ast.Name(id=name) | ast.keyword(arg=str(name)):
             yield name
+        case ast.Attribute(attr=name):
+            yield from (name, ast.unparse(node))
         case ast.Import(names=names) | ast.ImportFrom(names=names):
             for alias in names:
                 yield from alias.name.split(".")
