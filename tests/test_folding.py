@@ -21,7 +21,7 @@ FOLDED = {
     "table": cell("plots.table(rows)", "text/markdown"),
     "claims": cell('z = ista(x, Wd, 0.1, 9)\nclaim(z.any(), "some")'),
     "tests": cell("known(shrink, cases, results, {})", metadata={"nbgrader": {"grade": True}}),
-    "questions": cell("ask(one, two)", "text/html", id="questions"),
+    "questions": cell("ask(one, two)", "text/html", id="questions-ask"),
     "ours": cell("#| export\ndef shrink(v, theta):\n    return v", metadata={"tags": ["ours"]}),
 }
 OPEN = [

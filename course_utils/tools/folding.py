@@ -49,7 +49,7 @@ def kind(cell: NotebookNode) -> str | None:
         return None
     if cell.metadata.get("nbgrader", {}).get("grade"):
         return "tests"
-    if cell.id == "questions":
+    if cell.id.startswith("questions"):
         return "questions"
     if "ours" in cell.metadata.get("tags", []):
         return "ours"
