@@ -204,7 +204,7 @@ def omp(x: Tensor, Wd: Tensor, most: int, tolerance: float = 0.0) -> Tensor:
     """Return codes (B, m) of x (B, n) by orthogonal matching pursuit: units chosen greedily, and
     after each all chosen coefficients fitted anew.
 
-    Wd (n, m) has columns of norm 1. A row stops at most units, or where no filter's correlation
+    Wd (n, m) has columns of norm 1. A row stops at most units, or where no new filter's correlation
     with what is left is above tolerance. Pati, Rezaiifar & Krishnaprasad 1993. Raises ValueError on
     input that does not fit.
     """
@@ -212,14 +212,15 @@ def omp(x: Tensor, Wd: Tensor, most: int, tolerance: float = 0.0) -> Tensor:
     z, row = x.new_zeros(len(x), Wd.shape[1]), torch.arange(len(x), device=x.device)
     chosen = row.new_empty(len(x), 0)
     for _ in range(most):
-        c = (x[row] - z[row] @ Wd.T) @ Wd
-        chosen = torch.cat([chosen, c.abs().argmax(1, keepdim=True)], 1)
-        goes_on = c.abs().amax(1) > tolerance
+        c = ((x[row] - z[row] @ Wd.T) @ Wd).abs()
+        best = c.argmax(1, keepdim=True)
+        goes_on = (c.amax(1) > tolerance) & (chosen != best).all(1)
+        chosen = torch.cat([chosen, best], 1)
         row, chosen = row[goes_on], chosen[goes_on]
         if not len(row):
             break
         values = torch.linalg.lstsq(Wd.T[chosen].mT, x[row].unsqueeze(2)).solution.squeeze(2)
-        z[row] = torch.zeros_like(z[row]).scatter_add_(1, chosen, values)
+        z[row] = torch.zeros_like(z[row]).scatter_(1, chosen, values)
     return z
 
 # %% ../../notebooks/01_ista.ipynb #nonneg-def
