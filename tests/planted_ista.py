@@ -79,10 +79,15 @@ RIGHT = [
 PLANTED = [
     ("check_my_shrink", each(lambda v, t: soft(v, t) if abs(v) > t else v), "yours stays as it is"),
     ("check_my_shrink", each(hard), "this is the hard threshold"),
-    ("check_my_shrink", each(lambda v, t: v - math.copysign(t, v)), "turns small numbers round"),
+    (
+        "check_my_shrink",
+        each(lambda v, t: v - math.copysign(t, v)),
+        "flips the sign of small numbers",
+    ),
     ("check_my_shrink", each(lambda v, t: max(abs(v) - t, 0)), "the sign of v is lost"),
     ("check_my_shrink", each(lambda v, t: max(v - t, 0)), "this is max(0, v − θ)"),
     ("check_my_shrink", each(lambda v, t: v - t if abs(v) > t else 0.0), "add θ where v < −θ"),
+    ("check_my_shrink", each(lambda v, t: v - t), "this is v − θ"),
     ("check_my_shrink", each(lambda v, t: min(max(v, -t), t)), "keeps what shrink takes away"),
     (
         "check_my_shrink",
@@ -111,6 +116,11 @@ PLANTED = [
     ("check_my_dual_point", dual(lambda r, a, b, lmbd, top: r * lmbd / a), "s is at most 1"),
     (
         "check_my_dual_point",
+        dual(lambda r, a, b, lmbd, top: r * max(1, lmbd / a)),
+        "clamp from above",
+    ),
+    (
+        "check_my_dual_point",
         dual(lambda r, a, b, lmbd, top: r * min(1, lmbd / top)),
         "one for the batch",
     ),
@@ -132,7 +142,7 @@ PLANTED = [
         "you cut its entries off",
     ),
     ("check_elastic_shrink", each(lambda v, t, mu: soft(v, t)), "where is μ?"),
-    ("check_elastic_shrink", each(lambda v, t, mu: soft(v / (1 + mu), t)), "shrink first"),
+    ("check_elastic_shrink", each(lambda v, t, mu: soft(v / (1 + mu), t)), "only v was divided"),
     ("check_elastic_shrink", each(lambda v, t, mu: soft(v, t) / (1 + 2 * mu)), "not by 1 + 2 μ"),
     ("check_elastic_shrink", each(lambda v, t, mu: soft(v, t) / mu), "has a slope, too"),
     ("check_elastic_shrink", each(lambda v, t, mu: soft(v, t + mu)), "does not lengthen θ"),

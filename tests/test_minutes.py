@@ -12,6 +12,10 @@ CELLS = {
     "words": (new_markdown_cell("word " * 300), 1.5),
     "a picture": (new_markdown_cell("![what it shows, in many words](attachment:a.png)"), 1),
     "what unfolds": (new_markdown_cell(f"two words <details>{'word ' * 500}</details>"), 2 / 200),
+    "a formula and a prediction": (
+        new_markdown_cell("$$\nE = 0\n$$\n\n**Predict, then run.** So?"),
+        3 + 9 / 200,
+    ),
     "code": (new_code_cell("x = 1\n\n" * 24), 2),
     "a figure": (new_code_cell("a = 1\n" * 6, outputs=[FIGURE]), 1.5),
     "a folded figure": (

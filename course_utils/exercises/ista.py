@@ -19,7 +19,7 @@ def check_my_shrink(answer: Function) -> None:
         "what survives is shortened by θ, too: this is the hard threshold": lambda v, theta: (
             v * (v.abs() > theta)
         ),
-        "this turns small numbers round: |v| − θ must not fall below zero": lambda v, theta: (
+        "this flips the sign of small numbers: |v| − θ must not fall below zero": lambda v, theta: (
             v.sign() * (v.abs() - theta)
         ),
         "the sign of v is lost: what was negative stays negative": lambda v, theta: (
@@ -28,6 +28,9 @@ def check_my_shrink(answer: Function) -> None:
         "negative numbers are shrunk towards zero, too: this is max(0, v − θ)": lambda v, theta: (
             v - theta
         ).clamp(min=0),
+        "negative numbers move *up* to zero, and small ones become zero: this is v − θ": (
+            lambda v, theta: v - theta
+        ),
         "negative numbers move *up* to zero: add θ where v < −θ": lambda v, theta: torch.where(
             v.abs() > theta, v - theta, torch.zeros_like(v)
         ),
@@ -97,6 +100,10 @@ def check_my_dual_point(answer: Function) -> None:
         "s is at most 1: a residual that obeys already stays as it is": lambda x, z, Wd, lmbd: (
             scaled(x, z, Wd, lmbd, float("inf"))
         ),
+        "s is at most 1, not at least: clamp from above": lambda x, z, Wd, lmbd: (
+            residual(x, z, Wd)
+            * (lmbd / (residual(x, z, Wd) @ Wd).abs().amax(1, keepdim=True)).clamp(min=1)
+        ),
         "each row has its own s: you took one for the batch": lambda x, z, Wd, lmbd: (
             residual(x, z, Wd) * (lmbd / (residual(x, z, Wd) @ Wd).abs().max()).clamp(max=1)
         ),
@@ -125,8 +132,8 @@ def check_elastic_shrink(answer: Function) -> None:
     """Check chapter 1, exercise 1: the proximal step of the elastic net's price."""
     mistakes = {
         "this is for θ|z| alone: where is μ?": lambda v, theta, mu: shrink(v, theta),
-        "shrink first, then divide: θ is not divided by 1 + μ twice": lambda v, theta, mu: shrink(
-            v / (1 + mu), theta
+        "shrink by θ first, then divide all by 1 + μ: only v was divided": lambda v, theta, mu: (
+            shrink(v / (1 + mu), theta)
         ),
         "the slope of (μ/2) z² is μ z: divide by 1 + μ, not by 1 + 2 μ": lambda v, theta, mu: (
             shrink(v, theta) / (1 + 2 * mu)
@@ -157,8 +164,8 @@ def check_elastic_shrink(answer: Function) -> None:
 def check_grown_factor(answer: Function) -> None:
     """Check chapter 1, exercise 6: a Cholesky factor of the chosen filters grows by a row."""
 
-    def grown(R, W_S, w):
-        a = torch.linalg.solve_triangular(R, (W_S.T @ w)[:, None], upper=False)[:, 0]
+    def grown(R, W_A, w):
+        a = torch.linalg.solve_triangular(R, (W_A.T @ w)[:, None], upper=False)[:, 0]
         return joined(R, a, (w @ w - a @ a).sqrt())
 
     def joined(R, a, last):
@@ -170,37 +177,37 @@ def check_grown_factor(answer: Function) -> None:
         return torch.linalg.solve_triangular(R, b[:, None], upper=upper)[:, 0]
 
     mistakes = {
-        "this is the upper factor: its transpose is asked for": lambda R, W_S, w: (
-            grown(R, W_S, w).T
+        "this is the upper factor: its transpose is asked for": lambda R, W_A, w: (
+            grown(R, W_A, w).T
         ),
-        "the new row must be solved for: R a = W_Sᵀ w": lambda R, W_S, w: joined(
-            R, W_S.T @ w, (w @ w - solved(R, W_S.T @ w).square().sum()).sqrt()
+        "the new row must be solved for: R a = W_Aᵀ w": lambda R, W_A, w: joined(
+            R, W_A.T @ w, (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt()
         ),
-        "solve with R, which is lower: you took its transpose": lambda R, W_S, w: joined(
+        "solve with R, which is lower: you took its transpose": lambda R, W_A, w: joined(
             R,
-            solved(R.T, W_S.T @ w, upper=True),
-            (w @ w - solved(R, W_S.T @ w).square().sum()).sqrt(),
+            solved(R.T, W_A.T @ w, upper=True),
+            (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt(),
         ),
-        "the corner is the root of wᵀw − aᵀa: the root is missing": lambda R, W_S, w: joined(
-            R, solved(R, W_S.T @ w), w @ w - solved(R, W_S.T @ w).square().sum()
+        "the corner is the root of wᵀw − aᵀa: the root is missing": lambda R, W_A, w: joined(
+            R, solved(R, W_A.T @ w), w @ w - solved(R, W_A.T @ w).square().sum()
         ),
-        "the corner is the root of wᵀw − aᵀa: you left aᵀa out": lambda R, W_S, w: joined(
-            R, solved(R, W_S.T @ w), (w @ w).sqrt()
+        "the corner is the root of wᵀw − aᵀa: you left aᵀa out": lambda R, W_A, w: joined(
+            R, solved(R, W_A.T @ w), (w @ w).sqrt()
         ),
-        "w may have any norm: wᵀw is not 1": lambda R, W_S, w: joined(
+        "w may have any norm: wᵀw is not 1": lambda R, W_A, w: joined(
             R,
-            solved(R, W_S.T @ w),
-            (1 - solved(R, W_S.T @ w).square().sum()).abs().sqrt(),
+            solved(R, W_A.T @ w),
+            (1 - solved(R, W_A.T @ w).square().sum()).abs().sqrt(),
         ),
-        "this is the matrix W_Sᵀ W_S itself, not its factor": lambda R, W_S, w: (
-            torch.cat([W_S, w[:, None]], 1).T @ torch.cat([W_S, w[:, None]], 1)
+        "this is the matrix W_Aᵀ W_A itself, not its factor": lambda R, W_A, w: (
+            torch.cat([W_A, w[:, None]], 1).T @ torch.cat([W_A, w[:, None]], 1)
         ),
     }
     generator, cases = np.random.default_rng(16), []
     for n, k in ((8, 3), (12, 5), (6, 1)):
         W = normal(generator, n, k + 1)
-        W_S, w = W[:, :k] / W[:, :k].norm(dim=0), 1.3 * W[:, k] / W[:, k].norm()
-        cases.append((torch.linalg.cholesky(W_S.T @ W_S), W_S, w))
+        W_A, w = W[:, :k] / W[:, :k].norm(dim=0), 1.3 * W[:, k] / W[:, k].norm()
+        cases.append((torch.linalg.cholesky(W_A.T @ W_A), W_A, w))
     exercise(answer, grown, mistakes, cases)
 
 

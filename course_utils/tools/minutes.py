@@ -1,6 +1,7 @@
 """How long a chapter takes to read: `python -m course_utils.tools.minutes`.
 
-A minute for 200 words, for 12 lines of shown code, for a figure. What unfolds on a click,
+A minute for 200 words, for 12 lines of shown code, for a figure, a table, a prediction; two for a
+formula on lines of its own, which wants to be followed, and for sliders. What unfolds on a click,
 exercises, questions, summary and references are not counted. The command writes the counted minutes
 into each chapter: in all at its top, and below each section's heading those so far.
 """
@@ -13,9 +14,10 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.tools.files import chapters
-from course_utils.tools.outputs import form_of
+from course_utils.tools.outputs import VIEW, form_of
 
 WORDS, LINES = 200, 12  # a minute
+PREDICT = "**Predict"
 UNFOLDS = re.compile(r"<details>.*?</details>", re.DOTALL)
 PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 SO_FAR = re.compile(r"\*\d+ minutes so far\*")
@@ -27,11 +29,14 @@ def minutes(cell: NotebookNode) -> float:
     """Return the minutes that a reader spends on a cell."""
     if cell.cell_type == "markdown":
         text = UNFOLDS.sub("", cell.source)
-        return len(PICTURE.sub("", text).split()) / WORDS + len(PICTURE.findall(text))
-    figures = sum(1 for output in cell.outputs if form_of(output))
+        words = len(PICTURE.sub("", text).split()) / WORDS
+        return words + len(PICTURE.findall(text)) + text.count("$$") + text.count(PREDICT)
+    kinds = [kind for output in cell.outputs for kind in output.get("data", {})]
+    shown = sum(map(bool, map(form_of, cell.outputs))) + kinds.count("text/markdown")
+    shown += 2 * kinds.count(VIEW)
     if cell.metadata.get("jupyter", {}).get("source_hidden"):
-        return figures
-    return figures + sum(1 for line in cell.source.splitlines() if line.strip()) / LINES
+        return shown
+    return shown + sum(1 for line in cell.source.splitlines() if line.strip()) / LINES
 
 
 def counted(notebook: NotebookNode) -> NotebookNode:
