@@ -88,6 +88,7 @@ def ista_calls(t):
         "ista_iterates": lambda: list(islice(ista.ista_iterates(t(x()), t(Wd()), 0.3), 3)),
         "ista": lambda: ista.ista(t(x()), t(Wd()), price, 5),
         "lambda_max": lambda: ista.lambda_max(t(x()), t(Wd())),
+        "omp": lambda: ista.omp(t(x()), ista.unit_columns(t(Wd())), 3, 0.1),
         "kkt_violation": lambda: ista.kkt_violation(t(x()), t(z()), t(Wd()), price),
         "duality_gap": lambda: ista.duality_gap(t(x()), t(z()), t(Wd()), price),
         "fista_iterates": lambda: list(islice(ista.fista_iterates(t(x()), t(Wd()), 0.3), 3)),

@@ -21,6 +21,7 @@ FOLDED = {
     "table": cell("plots.table(rows)", "text/markdown"),
     "claims": cell('z = ista(x, Wd, 0.1, 9)\nclaim(z.any(), "some")'),
     "tests": cell("known(shrink, cases, results, {})", metadata={"nbgrader": {"grade": True}}),
+    "questions": cell("ask(one, two)", "text/html", id="questions-ask"),
     "ours": cell("#| export\ndef shrink(v, theta):\n    return v", metadata={"tags": ["ours"]}),
 }
 OPEN = [
@@ -29,6 +30,7 @@ OPEN = [
     cell("Wd, history = learn_dictionary(x, 256, 0.1, 800, rng)"),
     cell('claim(False, "an error to be found")', id="error-half"),
     cell("def stub(axes):\n    raise NotImplementedError", id="exercise-1-stub"),
+    cell("def my_step(axes):\n    raise NotImplementedError", id="build-step-stub"),
     cell("def descend(x, axes):\n    return x"),
     cell("print(3)", "text/plain"),
     cell("%timeit 1 + 1", "text/plain"),  # no Python

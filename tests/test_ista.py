@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import sparse_encode
 
 from course_utils.built import ista
-from course_utils.data import digits, natural_images, patches, weights, whiten
+from course_utils.data import digits, natural_images, normal, patches, weights, whiten
 
 SECONDS = 15
 
@@ -254,3 +254,47 @@ def test_a_price_that_float32_cannot_weigh_is_refused(lmbd):
     x, Wd = (torch.from_numpy(generator.standard_normal(s)) for s in ((5, 6), (6, 9)))
     with pytest.raises(ValueError, match="lmbd is too small beside x for float32"):
         ista.sparse_codes(x.float(), Wd.float(), lmbd)
+
+
+def pursuit_by_hand(x, Wd, most, tolerance):
+    """OMP of one input, unit by unit, with a pseudo-inverse."""
+    chosen, z = [], torch.zeros(Wd.shape[1]).to(x)
+    while len(chosen) < most:
+        c = Wd.T @ (x - Wd @ z)
+        if c.abs().max() <= tolerance:
+            break
+        chosen.append(int(c.abs().argmax()))
+        z = torch.zeros_like(z)
+        z[chosen] = torch.linalg.pinv(Wd[:, chosen]) @ x
+    return z
+
+
+@pytest.mark.parametrize(("most", "tolerance"), [(0, 0.0), (1, 0.0), (5, 0.0), (30, 0.9), (3, 0.9)])
+def test_pursuit_chooses_and_fits_as_by_hand(most, tolerance):
+    rng = np.random.default_rng(20)
+    x, Wd = normal(rng, 7, 20), ista.unit_columns(normal(rng, 20, 40))
+    expected = torch.stack([pursuit_by_hand(row, Wd, most, tolerance) for row in x])
+    assert torch.allclose(ista.omp(x, Wd, most, tolerance), expected, atol=1e-10)
+
+
+def test_pursuit_finds_a_sparse_code_and_then_has_nothing_to_choose():
+    rng = np.random.default_rng(21)
+    Wd = ista.unit_columns(normal(rng, 50, 60))
+    z = torch.zeros(4, 60).double()
+    z[torch.arange(4)[:, None], torch.tensor([[1, 20, 33], [2, 3, 4], [59, 0, 5], [7, 8, 40]])] = (
+        2.0
+    )
+    for most in (3, 40):
+        assert torch.allclose(ista.omp(z @ Wd.T, Wd, most, 1e-8), z, atol=1e-8)
+    assert torch.allclose(ista.omp(z @ Wd.T, Wd, 40) @ Wd.T, z @ Wd.T, atol=1e-8)
+
+
+def test_pursuit_of_nothing_is_nothing_and_a_batch_changes_no_row():
+    rng = np.random.default_rng(22)
+    x, Wd = normal(rng, 5, 12).float(), ista.unit_columns(normal(rng, 12, 30)).float()
+    x[2] = 0
+    codes = ista.omp(x, Wd, 6, 1e-6)
+    assert not codes[2].any()
+    alone = torch.cat([ista.omp(row[None], Wd, 6, 1e-6) for row in x])
+    assert torch.allclose(codes, alone, atol=1e-5)
+    assert ista.omp(x[:0], Wd, 6).shape == (0, 30)

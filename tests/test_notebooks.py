@@ -3,6 +3,7 @@
 Each rule is a function from a notebook to what it finds wrong; each is shown to find something.
 """
 
+import ast
 import re
 import statistics
 import subprocess
@@ -118,6 +119,19 @@ def figures_say_what_they_show(notebook: NotebookNode) -> list[str]:
             if alt != out.data.get("text/plain"):
                 wrong.append(f"{at} alt text is not its text/plain")
     return wrong
+
+
+def sentences_of_figures_are_computed(notebook: NotebookNode) -> list[str]:
+    """A sentence that is typed and not computed may say what the figure does not show."""
+    typed = []
+    for cell in code_cells(notebook):
+        calls = (node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call))
+        for call in calls:
+            if ast.unparse(call.func) == "plots.show" and not any(
+                isinstance(part, ast.Name | ast.FormattedValue) for part in ast.walk(call.args[1])
+            ):
+                typed.append(f"{cell.id}: {ast.unparse(call.args[1])}")
+    return typed
 
 
 def widgets_have_a_figure_that_stands_for_them(notebook: NotebookNode) -> list[str]:
@@ -239,6 +253,7 @@ RULES = [
     the_kernel_is_python3,
     no_path_of_a_machine,
     figures_say_what_they_show,
+    sentences_of_figures_are_computed,
     widgets_have_a_figure_that_stands_for_them,
     letters_of_figures_can_be_read,
     headings_form_one_tree,
@@ -415,6 +430,7 @@ BREACHES = [
         figures_say_what_they_show,
         lambda notebook: notebook.cells[1].outputs[0].data.pop("text/plain"),
     ),
+    (sentences_of_figures_are_computed, put(1, source='plots.show(fig, "Edges " "turn.")')),
     (widgets_have_a_figure_that_stands_for_them, put(1, outputs=[])),
     (letters_of_figures_can_be_read, put(1, source="show(ax.legend(fontsize=7))")),
     (headings_form_one_tree, put(0, source="## No title")),

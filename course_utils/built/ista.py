@@ -14,6 +14,7 @@ __all__ = [
     "duality_gap",
     "fista_iterates",
     "fista",
+    "omp",
     "shrink_nonneg",
     "unit_columns",
     "decoder_step",
@@ -197,6 +198,30 @@ def fista(
 ) -> Tensor:
     """Return the code (B, m) after the given number of steps of FISTA; see fista_iterates."""
     return next(islice(fista_iterates(x, Wd, lmbd, L, prox), steps, None))
+
+# %% ../../notebooks/01_ista.ipynb #omp-def
+def omp(x: Tensor, Wd: Tensor, most: int, tolerance: float = 0.0) -> Tensor:
+    """Return codes (B, m) of x (B, n) by orthogonal matching pursuit: units chosen greedily, and
+    after each all chosen coefficients fitted anew.
+
+    Wd (n, m) has columns of norm 1. A row stops at most units, or where no new filter's correlation
+    with what is left is above tolerance. Pati, Rezaiifar & Krishnaprasad 1993. Raises ValueError on
+    input that does not fit.
+    """
+    guard(x, Wd)
+    z, row = x.new_zeros(len(x), Wd.shape[1]), torch.arange(len(x), device=x.device)
+    chosen = row.new_empty(len(x), 0)
+    for _ in range(most):
+        c = ((x[row] - z[row] @ Wd.T) @ Wd).abs()
+        best = c.argmax(1, keepdim=True)
+        goes_on = (c.amax(1) > tolerance) & (chosen != best).all(1)
+        chosen = torch.cat([chosen, best], 1)
+        row, chosen = row[goes_on], chosen[goes_on]
+        if not len(row):
+            break
+        values = torch.linalg.lstsq(Wd.T[chosen].mT, x[row].unsqueeze(2)).solution.squeeze(2)
+        z[row] = torch.zeros_like(z[row]).scatter_(1, chosen, values)
+    return z
 
 # %% ../../notebooks/01_ista.ipynb #nonneg-def
 def shrink_nonneg(v: Tensor, theta: float | Tensor) -> Tensor:

@@ -1,15 +1,218 @@
 """Checks of the exercises of chapter 1."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from course_utils.built.ista import duality_gap, ista, lambda_max, shrink
 from course_utils.checks import Function, exercise
+from course_utils.data import normal
 from course_utils.exercises.cases import cases_of
 
 
+def check_my_shrink(answer: Function) -> None:
+    """Check the soft threshold that the reader writes in section 2."""
+    mistakes = {
+        "what lies between −θ and θ becomes zero: yours stays as it is": lambda v, theta: (
+            torch.where(v.abs() > theta, shrink(v, theta), v)
+        ),
+        "what survives is shortened by θ, too: this is the hard threshold": lambda v, theta: (
+            v * (v.abs() > theta)
+        ),
+        "this flips the sign of small numbers: |v| − θ must not fall below zero": lambda v, theta: (
+            v.sign() * (v.abs() - theta)
+        ),
+        "the sign of v is lost: what was negative stays negative": lambda v, theta: (
+            v.abs() - theta
+        ).clamp(min=0),
+        "negative numbers are shrunk towards zero, too: this is max(0, v − θ)": lambda v, theta: (
+            v - theta
+        ).clamp(min=0),
+        "negative numbers move *up* to zero, and small ones become zero: this is v − θ": (
+            lambda v, theta: v - theta
+        ),
+        "negative numbers move *up* to zero: add θ where v < −θ": lambda v, theta: torch.where(
+            v.abs() > theta, v - theta, torch.zeros_like(v)
+        ),
+        "this keeps what shrink takes away: v minus it is the answer": lambda v, theta: v.clamp(
+            -theta, theta
+        ),
+        "this moves numbers away from zero: what survives becomes shorter by θ": lambda v, theta: (
+            torch.where(v.abs() > theta, v + theta * v.sign(), torch.zeros_like(v))
+        ),
+    }
+    cases = [(3 * normal(np.random.default_rng(12), 4, 6), theta) for theta in (0.7, 1.8)]
+    exercise(answer, shrink, mistakes, cases)
+
+
+def check_my_step(answer: Function) -> None:
+    """Check the step of ISTA that the reader writes in section 3."""
+
+    def step(z, x, Wd, lmbd, L):
+        return shrink(z + (x - z @ Wd.T) @ Wd / L, lmbd / L)
+
+    mistakes = {
+        "a step of length 1/L shrinks by λ/L, not by λ": lambda z, x, Wd, lmbd, L: shrink(
+            z + (x - z @ Wd.T) @ Wd / L, lmbd
+        ),
+        "the gradient step is missing its factor 1/L": lambda z, x, Wd, lmbd, L: shrink(
+            z + (x - z @ Wd.T) @ Wd, lmbd / L
+        ),
+        "this climbs: the step goes along + Wdᵀ(x − Wd z)": lambda z, x, Wd, lmbd, L: shrink(
+            z - (x - z @ Wd.T) @ Wd / L, lmbd / L
+        ),
+        "½ ‖·‖² has the gradient without a factor 2": lambda z, x, Wd, lmbd, L: shrink(
+            z + 2 * (x - z @ Wd.T) @ Wd / L, lmbd / L
+        ),
+        "the shrink is missing: this is a step of gradient descent": lambda z, x, Wd, lmbd, L: (
+            z + (x - z @ Wd.T) @ Wd / L
+        ),
+        "the step starts from z: yours starts from zero": lambda z, x, Wd, lmbd, L: shrink(
+            (x - z @ Wd.T) @ Wd / L, lmbd / L
+        ),
+        "what is left is x − Wd z: you stepped towards x itself": lambda z, x, Wd, lmbd, L: shrink(
+            z + x @ Wd / L, lmbd / L
+        ),
+        "shrink first, then step: it is the other way round": lambda z, x, Wd, lmbd, L: (
+            shrink(z, lmbd / L) + (x - z @ Wd.T) @ Wd / L
+        ),
+        "only the gradient is shrunk: z belongs inside": lambda z, x, Wd, lmbd, L: (
+            z + shrink((x - z @ Wd.T) @ Wd / L, lmbd / L)
+        ),
+    }
+    exercise(answer, step, mistakes, [(z, x, Wd, 0.4, 9.0) for x, z, Wd in cases_of(13)])
+
+
+def check_my_dual_point(answer: Function) -> None:
+    """Check the dual point that the reader writes in section 5."""
+
+    def residual(x, z, Wd):
+        return x - z @ Wd.T
+
+    def scaled(x, z, Wd, lmbd, most=1.0):
+        r = residual(x, z, Wd)
+        return r * (lmbd / (r @ Wd).abs().amax(1, keepdim=True)).clamp(max=most)
+
+    mistakes = {
+        "this is the residual itself: scale it until |Wdᵀ u| <= λ": lambda x, z, Wd, lmbd: residual(
+            x, z, Wd
+        ),
+        "s is at most 1: a residual that obeys already stays as it is": lambda x, z, Wd, lmbd: (
+            scaled(x, z, Wd, lmbd, float("inf"))
+        ),
+        "s is at most 1, not at least: clamp from above": lambda x, z, Wd, lmbd: (
+            residual(x, z, Wd)
+            * (lmbd / (residual(x, z, Wd) @ Wd).abs().amax(1, keepdim=True)).clamp(min=1)
+        ),
+        "each row has its own s: you took one for the batch": lambda x, z, Wd, lmbd: (
+            residual(x, z, Wd) * (lmbd / (residual(x, z, Wd) @ Wd).abs().max()).clamp(max=1)
+        ),
+        "filters of negative correlation count, too: take |c|": lambda x, z, Wd, lmbd: (
+            residual(x, z, Wd)
+            * (lmbd / (residual(x, z, Wd) @ Wd).amax(1, keepdim=True)).clamp(max=1)
+        ),
+        "this is x, scaled: take what is left, x − Wd z": lambda x, z, Wd, lmbd: scaled(
+            x, 0 * z, Wd, lmbd
+        ),
+        "s is λ over the largest |c|, and not the other way round": lambda x, z, Wd, lmbd: (
+            residual(x, z, Wd)
+            * ((residual(x, z, Wd) @ Wd).abs().amax(1, keepdim=True) / lmbd).clamp(max=1)
+        ),
+        "λ is missing: s is λ over the largest |c|": lambda x, z, Wd, lmbd: scaled(x, z, Wd, 1.0),
+        "scale the whole row by one s: you cut its entries off": lambda x, z, Wd, lmbd: residual(
+            x, z, Wd
+        ).clamp(-lmbd, lmbd),
+    }
+    cases = [(x, z, Wd, lmbd) for (x, z, Wd), lmbd in zip(cases_of(14), (1.7, 3.5), strict=True)]
+    cases.append((0.1 * cases[0][0], 0 * cases[0][1], *cases[0][2:]))  # its residual obeys already
+    exercise(answer, scaled, mistakes, cases)
+
+
+def check_elastic_shrink(answer: Function) -> None:
+    """Check chapter 1, exercise 1: the proximal step of the elastic net's price."""
+    mistakes = {
+        "this is for θ|z| alone: where is μ?": lambda v, theta, mu: shrink(v, theta),
+        "shrink by θ first, then divide all by 1 + μ: only v was divided": lambda v, theta, mu: (
+            shrink(v / (1 + mu), theta)
+        ),
+        "the slope of (μ/2) z² is μ z: divide by 1 + μ, not by 1 + 2 μ": lambda v, theta, mu: (
+            shrink(v, theta) / (1 + 2 * mu)
+        ),
+        "divide by 1 + μ: the bowl ½ (z − v)² has a slope, too": lambda v, theta, mu: (
+            shrink(v, theta) / mu
+        ),
+        "μ z depends on z: it divides, and does not lengthen θ": lambda v, theta, mu: shrink(
+            v, theta + mu
+        ),
+        "multiply by 1 / (1 + μ): a price on z² makes z smaller": lambda v, theta, mu: (
+            shrink(v, theta) * (1 + mu)
+        ),
+        "subtracting μ v is only right for small μ": lambda v, theta, mu: (
+            shrink(v, theta) * (1 - mu)
+        ),
+    }
+    cases = [
+        (3 * normal(np.random.default_rng(15), 3, 5), t, mu) for t, mu in ((0.6, 0.3), (1.1, 2.0))
+    ]
+
+    def step(v, theta, mu):
+        return shrink(v, theta) / (1 + mu)
+
+    exercise(answer, step, mistakes, cases)
+
+
+def check_grown_factor(answer: Function) -> None:
+    """Check chapter 1, exercise 6: a Cholesky factor of the chosen filters grows by a row."""
+
+    def grown(R, W_A, w):
+        a = torch.linalg.solve_triangular(R, (W_A.T @ w)[:, None], upper=False)[:, 0]
+        return joined(R, a, (w @ w - a @ a).sqrt())
+
+    def joined(R, a, last):
+        new = torch.zeros(len(R) + 1, len(R) + 1).to(R)
+        new[:-1, :-1], new[-1, :-1], new[-1, -1] = R, a, last
+        return new
+
+    def solved(R, b, upper=False):
+        return torch.linalg.solve_triangular(R, b[:, None], upper=upper)[:, 0]
+
+    mistakes = {
+        "this is the upper factor: its transpose is asked for": lambda R, W_A, w: (
+            grown(R, W_A, w).T
+        ),
+        "the new row must be solved for: R a = W_Aᵀ w": lambda R, W_A, w: joined(
+            R, W_A.T @ w, (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt()
+        ),
+        "solve with R, which is lower: you took its transpose": lambda R, W_A, w: joined(
+            R,
+            solved(R.T, W_A.T @ w, upper=True),
+            (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt(),
+        ),
+        "the corner is the root of wᵀw − aᵀa: the root is missing": lambda R, W_A, w: joined(
+            R, solved(R, W_A.T @ w), w @ w - solved(R, W_A.T @ w).square().sum()
+        ),
+        "the corner is the root of wᵀw − aᵀa: you left aᵀa out": lambda R, W_A, w: joined(
+            R, solved(R, W_A.T @ w), (w @ w).sqrt()
+        ),
+        "w may have any norm: wᵀw is not 1": lambda R, W_A, w: joined(
+            R,
+            solved(R, W_A.T @ w),
+            (1 - solved(R, W_A.T @ w).square().sum()).abs().sqrt(),
+        ),
+        "this is the matrix W_Aᵀ W_A itself, not its factor": lambda R, W_A, w: (
+            torch.cat([W_A, w[:, None]], 1).T @ torch.cat([W_A, w[:, None]], 1)
+        ),
+    }
+    generator, cases = np.random.default_rng(16), []
+    for n, k in ((8, 3), (12, 5), (6, 1)):
+        W = normal(generator, n, k + 1)
+        W_A, w = W[:, :k] / W[:, :k].norm(dim=0), 1.3 * W[:, k] / W[:, k].norm()
+        cases.append((torch.linalg.cholesky(W_A.T @ W_A), W_A, w))
+    exercise(answer, grown, mistakes, cases)
+
+
 def check_elastic_step(answer: Function) -> None:
-    """Check chapter 1, exercise 1: one step of ISTA for the elastic net."""
+    """Check chapter 1, exercise 2: one step of ISTA for the elastic net."""
 
     def step(z, x, Wd, lmbd, mu, L):
         return shrink(z + ((x - z @ Wd.T) @ Wd - mu * z) / L, lmbd / L)
@@ -57,7 +260,7 @@ def check_elastic_step(answer: Function) -> None:
 
 
 def check_debias(answer: Function) -> None:
-    """Check chapter 1, exercise 2: fit the active coefficients again."""
+    """Check chapter 1, exercise 3: fit the active coefficients again."""
 
     def refit(on, x, Wd):
         on = on.to(x)
@@ -87,7 +290,7 @@ def check_debias(answer: Function) -> None:
 
 
 def check_safe_to_drop(answer: Function) -> None:
-    """Check chapter 1, exercise 3: the gap-safe rule."""
+    """Check chapter 1, exercise 4: the gap-safe rule."""
 
     def rule(x, z, Wd, lmbd, s=None, radius=None, norms=None):
         c = (x - z @ Wd.T) @ Wd
@@ -129,7 +332,7 @@ def check_safe_to_drop(answer: Function) -> None:
 
 
 def check_kkt_violation_nonneg(answer: Function) -> None:
-    """Check chapter 1, exercise 4: the certificate of non-negative codes."""
+    """Check chapter 1, exercise 5: the certificate of non-negative codes."""
 
     def each(x, z, Wd, lmbd, on=None):
         c = (x - z @ Wd.T) @ Wd

@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ from course_utils.data import (
 from course_utils.reproduce import drsae
 from course_utils.reproduce import groups as reproduced
 from course_utils.reproduce import local as reproduced_local
+from course_utils.reproduce.speed import spams_lasso
 
 GOAL = 1e-6
 THREADS = 2
@@ -67,6 +69,8 @@ def speeds(count: int = 10_000) -> int:
     Wd = weights("ista")["patches"]
     x = next(_scaled_patches(count, Wd, count))
     print(f"{platform.machine()}, {THREADS} threads, torch {torch.__version__}, {count} patches")
+    if not find_spec("spams"):
+        print("SPAMS is not measured, for it is not installed: the extra `bench` brings it")
     for lmbd in (0.1, 0.3):
         certified = sparse_codes(x.double(), Wd.double(), lmbd, gap=1e-9)
         best = _energy(certified, x, Wd, lmbd)
@@ -131,12 +135,17 @@ def _solvers(Wd: Tensor, lmbd: float) -> list[tuple[str, Solver]]:
 
         return solver
 
+    def lars(x: Tensor, _: float) -> Tensor:
+        return spams_lasso()(x, Wd, lmbd)
+
+    others = [("SPAMS lasso (LARS, float32)", lars)] if find_spec("spams") else []
     return [
         ("sparse_codes (greedy FISTA, float32)", lambda x, gap: sparse_codes(x, Wd, lmbd, gap)),
         ("Lasso(precompute=...)", lasso),
         ("Lasso(precompute=...), n_jobs=2", lasso_twice),
         ("sparse_encode lasso_cd, n_jobs=2", encode("lasso_cd")),
         ("sparse_encode lasso_lars, n_jobs=2", encode("lasso_lars")),
+        *others,
     ]
 
 

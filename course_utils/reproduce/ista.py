@@ -38,9 +38,9 @@ def ista_seed(settings: dict, seed: int) -> Outcome:
 WANTED = {  # of the chapter's live run: what its claims are about
     "edges-claims": lambda names: {
         "energy_ratio": names["history"][-50:].mean() / names["history"][:10].mean(),
-        "energy_ratio.noise": names["nothing"][-50:].mean() / names["nothing"][:10].mean(),
+        "energy_ratio.random_phases": names["nothing"][-50:].mean() / names["nothing"][:10].mean(),
         "selectivity.photographs": names["oriented"],
-        "selectivity.noise": names["plain"],
+        "selectivity.random_phases": names["plain"],
     },
     "strokes-picture": lambda names: {"ink_ratio": names["ink"][0] / names["ink"][1]},
     "error-step": lambda _: {},  # the last claim

@@ -4,7 +4,7 @@ The eye reads text and figures. Folded is code whose output speaks for it (a fig
 lines of claims) and code that only makes ready (imports, checks of input, functions that draw into
 axes). So are tests of homework, and our version of a step that the reader has just been asked to
 write, which the tag `ours` marks. Never folded is what the reader shall read: what else is
-exported, and the cells of exercises and of "Find the error", whose ids say so.
+exported, and the cells of stubs, of exercises and of "Find the error", whose ids say so.
 """
 
 import ast
@@ -23,8 +23,9 @@ KINDS = {
     "claims": "The code that proves this",
     "tests": "The tests of your answer",
     "ours": "Our version",
+    "questions": "The code of these questions",
 }
-TO_READ = ("exercise", "error")
+TO_READ = ("build", "exercise", "error")
 IMPORTING = ast.Import | ast.ImportFrom | ast.Assign  # names of types stand beside imports
 
 
@@ -48,6 +49,8 @@ def kind(cell: NotebookNode) -> str | None:
         return None
     if cell.metadata.get("nbgrader", {}).get("grade"):
         return "tests"
+    if cell.id.startswith("questions"):
+        return "questions"
     if "ours" in cell.metadata.get("tags", []):
         return "ours"
     if tree.body and all(isinstance(node, IMPORTING) for node in tree.body):
