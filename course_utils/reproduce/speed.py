@@ -27,6 +27,7 @@ SPEED = {
 
 def speed_seed(settings: dict, seed: int) -> Outcome:
     """Code fresh patches by `sparse_codes` and by SPAMS' LARS, one thread each; return ratios.
+    (SPAMS: Mairal, Bach, Ponce & Sapiro 2010.)
 
     Figures: `seconds_ratio.{gap}.{m}.{λ}`, the seconds of `sparse_codes` at that gap over those of
     SPAMS, medians of a few repeats side by side; `spams_gap.{m}.{λ}`, the worst duality gap of
