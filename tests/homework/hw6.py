@@ -227,9 +227,14 @@ def by_gathering(q, freq):
     return words_of(s)
 
 
-def coder(q, freq, symbols=None, shift=None, inclusive=False, low=None):
-    """Encode with one thing wrong."""
-    K, M, s = freq.shape[1] // 2 if shift is None else shift, int(freq[0].sum()), 1
+def from_zero(q, freq):
+    """Begin with another number: the decoder undoes the steps, whatever lies below."""
+    return coder(q, freq, start=0)
+
+
+def coder(q, freq, symbols=None, shift=None, inclusive=False, low=None, start=1):
+    """Encode, with one thing wrong or another start."""
+    K, M, s = freq.shape[1] // 2 if shift is None else shift, int(freq[0].sum()), start
     if symbols is None:
         symbols = [(i, k) for row in q.tolist() for i, k in enumerate(row)][::-1]
     for i, k in symbols:
@@ -329,7 +334,7 @@ RIGHT = {
     "task1": [by_normal_equations, by_grams, by_numpy, one_after_the_other],
     "task2": [entry_by_entry, by_one_hot, by_histogram],
     "task3": [by_loops, by_einsum, by_gather],
-    "task4": [by_divmod, by_owned_remainders, by_gathering],
+    "task4": [by_divmod, by_owned_remainders, by_gathering, from_zero],
     "task5": [value_by_value, by_difference, by_kl_div],
     "task6": [envelope, smaller_move, on_a_copy],
 }
@@ -470,6 +475,16 @@ def in_floats(q, freq):
     return words_of(s)
 
 
+def in_floats_throughout(q, freq):
+    M, K, s = float(freq[0].sum()), freq.shape[1] // 2, 1.0
+    before = freq.cumsum(1) - freq
+    for row in q.tolist()[::-1]:
+        for i, k in list(enumerate(row))[::-1]:
+            f = int(freq[i, k + K])
+            s = min(s // f * M + int(before[i, k + K]) + s % f, 1e300)
+    return words_of(int(s))
+
+
 def padded(q, freq):
     return torch.cat([coder(q, freq), torch.zeros(64, dtype=torch.int64)])
 
@@ -579,12 +594,19 @@ TRIED = {
         "a single row loses its axis": lambda q, P: of_columns(at(q, P), P).sum(1).squeeze(),
         "K is the largest |q|": lambda q, P: of_columns(q + largest(q), P).sum(1),
         "divided by m": lambda q, P: of_columns(at(q, P), P).mean(1) * P.shape[1],
+        "a product, then its logarithm": lambda q, P: (
+            of_columns(at(q, P), P).neg().exp2().prod(1).log2().neg()
+        ),
+        "no probability below 0.02": lambda q, P: of_columns(at(q, P), P.clamp(min=0.02)).sum(1),
+        "no probability below 1e-9": lambda q, P: of_columns(at(q, P), P.clamp(min=1e-9)).sum(1),
+        "no probability below 1e-12": lambda q, P: of_columns(at(q, P), P.clamp(min=1e-12)).sum(1),
     },
     "task4": {
         "K is the largest |q|": lambda q, f: coder(q, f, shift=largest(q)),
         "int64 overflows": in_64_bits,
         "division in floats": in_floats,
         "64 words of zeros behind it": padded,
+        "a product of floats": in_floats_throughout,
         "the first row alone": lambda q, f: coder(q[:1], f),
         "M is 2 ** 24": lambda q, f: coder(q, f * (2**24 // int(f[0].sum()))),
         "all symbols equally likely": lambda q, f: coder(q, torch.ones_like(f) * 7),
