@@ -209,17 +209,19 @@ def omp(x: Tensor, Wd: Tensor, most: int, tolerance: float = 0.0) -> Tensor:
     input that does not fit.
     """
     guard(x, Wd)
-    z, row = x.new_zeros(len(x), Wd.shape[1]), torch.arange(len(x), device=x.device)
+    gram, likeness = Wd.T @ Wd, x @ Wd
+    z, row = torch.zeros_like(likeness), torch.arange(len(x), device=x.device)
     chosen = row.new_empty(len(x), 0)
-    for _ in range(most):
-        c = ((x[row] - z[row] @ Wd.T) @ Wd).abs()
+    for _ in range(min(most, len(Wd))):
+        c = (likeness[row] - z[row] @ gram).abs()
         best = c.argmax(1, keepdim=True)
         goes_on = (c.amax(1) > tolerance) & (chosen != best).all(1)
         chosen = torch.cat([chosen, best], 1)
         row, chosen = row[goes_on], chosen[goes_on]
         if not len(row):
             break
-        values = torch.linalg.lstsq(Wd.T[chosen].mT, x[row].unsqueeze(2)).solution.squeeze(2)
+        among = gram[chosen.unsqueeze(2), chosen.unsqueeze(1)]  # W_Aᵀ W_A of each row
+        values = torch.linalg.solve(among, likeness[row].gather(1, chosen))
         z[row] = torch.zeros_like(z[row]).scatter_(1, chosen, values)
     return z
 

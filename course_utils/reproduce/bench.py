@@ -42,7 +42,6 @@ from course_utils.data import (
 from course_utils.reproduce import drsae
 from course_utils.reproduce import groups as reproduced
 from course_utils.reproduce import local as reproduced_local
-from course_utils.reproduce.speed import spams_lasso
 
 GOAL = 1e-6
 THREADS = 2
@@ -135,8 +134,12 @@ def _solvers(Wd: Tensor, lmbd: float) -> list[tuple[str, Solver]]:
 
         return solver
 
-    def lars(x: Tensor, _: float) -> Tensor:
-        return spams_lasso()(x, Wd, lmbd)
+    def lars(x: Tensor, _: float) -> Tensor:  # SPAMS: Mairal, Bach, Ponce & Sapiro 2010
+        import spams
+
+        rows, atoms = (np.asfortranarray(a.numpy()) for a in (x.T, Wd))
+        found = spams.lasso(rows, atoms, lambda1=lmbd, mode=2, numThreads=THREADS)
+        return torch.from_numpy(found.toarray().T.copy())
 
     others = [("SPAMS lasso (LARS, float32)", lars)] if find_spec("spams") else []
     return [
