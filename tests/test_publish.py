@@ -605,6 +605,15 @@ def test_each_chapter_is_two_lectures_of_45_minutes_with_half_its_slides_a_pictu
         assert pictured[lecture] >= core[lecture] / 2
 
 
+@pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
+def test_a_slide_has_the_number_of_its_section(path):
+    numbered = re.compile(r"^## (\d+) · ", re.MULTILINE)
+    for cell in nbformat.read(path, as_version=4).cells:
+        short = cell.metadata.slideshow.get("short", "")
+        if numbered.search(short):
+            assert numbered.findall(short) == numbered.findall(cell.source), cell.id
+
+
 def pictures_of(cell) -> bool:
     """Whether a cell of a deck shows a picture."""
     if cell.cell_type == "code":
