@@ -15,6 +15,7 @@ from jupyter_core.utils import run_sync
 from course_utils.grading import inside, processes, release, sandbox
 from course_utils.grading.__main__ import WARNING, main
 from course_utils.grading.judge import Limits, Room
+from course_utils.grading.lending import Lender
 
 # What Python reads first: the course then finds no module and no process of POSIX alone.
 HIDING = """
@@ -110,7 +111,7 @@ def test_without_resource_the_kernel_starts_all_the_same(monkeypatch):
 
 def test_a_kernel_that_talks_over_tcp_runs_code(monkeypatch):
     monkeypatch.setattr(sandbox, "TRANSPORT", "tcp")
-    room = Room(Limits(), sandboxed=False, deadline=time.monotonic() + 60)
+    room = Room(Limits(), False, time.monotonic() + 60, Lender(()))
     try:
         assert room.manager.transport == "tcp"
         assert room.run("print(1)")[0].text == "1\n"
