@@ -710,12 +710,9 @@ def on_a_zero_diagonal(x, We, S, theta, depth):
     return encode(x, We, S - S.diagonal().diag(), theta, depth)
 
 
-def back_by_nudges(b, z, S, theta, slope_b, slope_z, size=1e-6):
-    def ell(*state):
-        new_b, new_z = step(*state)
-        return (new_b * slope_b + new_z * slope_z).sum()
-
-    state, found = [b, z, S, theta], []
+def nudged(ell, state, size):
+    """The slopes of a number by each entry of a state, by central differences."""
+    found = []
     for number, part in enumerate(state):
         slope = torch.zeros_like(part).flatten()
         for i in range(part.numel()):
@@ -729,6 +726,14 @@ def back_by_nudges(b, z, S, theta, slope_b, slope_z, size=1e-6):
             slope[i] = (next(ends) - next(ends)) / (2 * size)
         found.append(slope.reshape(part.shape))
     return tuple(found)
+
+
+def back_by_nudges(b, z, S, theta, slope_b, slope_z, size=1e-6):
+    def ell(*state):
+        new_b, new_z = step(*state)
+        return (new_b * slope_b + new_z * slope_z).sum()
+
+    return nudged(ell, [b, z, S, theta], size)
 
 
 def back_by_leaves(b, z, S, theta, slope_b, slope_z):
@@ -782,20 +787,7 @@ def slopes_by_nudges(x, target, We, S, theta, depth, size=1e-6):
     def loss(*learned):
         return 0.5 * (encode(x, *learned, depth) - target).square().sum(1).mean()
 
-    learned, found = [We, S, theta], []
-    for number, part in enumerate(learned):
-        slope = torch.zeros_like(part).flatten()
-        for i in range(part.numel()):
-            up, down = part.clone().flatten(), part.clone().flatten()
-            up[i] += size
-            down[i] -= size
-            ends = (
-                loss(*learned[:number], end.reshape(part.shape), *learned[number + 1 :])
-                for end in (up, down)
-            )
-            slope[i] = (next(ends) - next(ends)) / (2 * size)
-        found.append(slope.reshape(part.shape))
-    return tuple(found)
+    return nudged(loss, [We, S, theta], size)
 
 
 def slopes_by_leaves(x, target, We, S, theta, depth):
