@@ -16,7 +16,7 @@ from test_homework import NAME, SOURCES, answers, mark, source
 
 from course_utils.grading import release
 from course_utils.grading.inside import pack
-from course_utils.grading.judge import Job, Limits, judge
+from course_utils.grading.judge import Court, Job, Limits, judge
 from course_utils.grading.lending import Lender
 from course_utils.grading.masters import of_the_author
 
@@ -138,6 +138,22 @@ def test_what_is_no_question_gets_an_error(question):
 
 def test_nothing_is_lent_where_there_is_no_author():
     assert not Lender(()).has("double")
+
+
+@needs_sandbox
+def test_lending_after_the_last_second_stops_no_grading():
+    notebook = tiny.source()
+    (first,) = [cell for cell in notebook.cells if cell.id == "task1"]
+    author = of_the_author(notebook)
+    court = Court(Job(nbformat.writes(notebook), b"", Limits(), True, author), [first])
+    try:
+        court.run(first)
+        court.room.deadline = time.monotonic() - 1
+        court.wrong.add("task1")
+        court.lend()
+        assert court.namespace["double"](torch.tensor([3.0])).tolist() == [6.0]
+    finally:
+        court.leave()
 
 
 @needs_sandbox

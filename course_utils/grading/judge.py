@@ -62,9 +62,7 @@ class Job(NamedTuple):
     content: bytes | None  # what was handed in, None if nothing can count
     limits: Limits
     sandboxed: bool
-    author: tuple[
-        tuple[str, str], ...
-    ] = ()  # id and code of given cells and of the author's answers
+    author: tuple[tuple[str, str], ...] = ()  # id and code of given cells and the author's answers
 
 
 class Verdict(NamedTuple):
@@ -325,9 +323,7 @@ class Court:
             for name in self.functions.get(ident, ()):
                 if self.lender.has(name):
                     self.namespace[name] = self.lender.lend(name)
-                    self.ran.append((f"lent-{name}", LEND.format(name)))
-                    if self.room is not None:
-                        self.room.run(self.ran[-1][1])
+                    self.run(new_code_cell(LEND.format(name), id=f"lent-{name}"))
         self.wrong.clear()
 
     def judge(self, cell: NotebookNode, ident: str) -> list[NotebookNode]:
@@ -344,7 +340,8 @@ class Court:
             outputs = [failure("AssertionError", text)]
         if said.getvalue():
             outputs.insert(0, new_output("stream", name="stdout", text=said.getvalue()))
-        self.wrong |= {ident} if any(one.output_type == "error" for one in outputs) else set()
+        if any(one.output_type == "error" for one in outputs):
+            self.wrong.add(ident)
         return outputs
 
     def give(self, cell: NotebookNode) -> None:

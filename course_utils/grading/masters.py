@@ -9,12 +9,11 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.grading import gradebook
-from course_utils.grading.cells import mark
 from course_utils.grading.collect import Class, Submission, content_of
 from course_utils.grading.each import is_varied, master_of, own_source
 from course_utils.grading.judge import Job, Limits
 from course_utils.grading.release import checks_of_the_course, sheets_of
-from course_utils.grading.trial import graded_parts
+from course_utils.grading.trial import given_and_answers, graded_parts
 from course_utils.grading.variants import whose
 
 
@@ -61,8 +60,7 @@ def tests(
 
 def of_the_author(source: NotebookNode) -> tuple[tuple[str, str], ...]:
     """Return id and code of a source's given cells and of its answers."""
-    parts = (cell for cell in graded_parts(source) if not mark(cell).get("grade"))
-    return tuple((cell.id, cell.source) for cell in parts)
+    return tuple((cell.id, cell.source) for cell in given_and_answers(source))
 
 
 def prove(source: NotebookNode, homework: str) -> None:

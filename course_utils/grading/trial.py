@@ -64,6 +64,11 @@ def graded_parts(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code" and runs(cell)]
 
 
+def given_and_answers(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return what grading runs but for the tests."""
+    return [cell for cell in graded_parts(notebook) if not mark(cell).get("grade")]
+
+
 def tasks_of(notebook: NotebookNode) -> dict[str, str]:
     """Return, by cell, the task that it belongs to: the id of the last answer above it, or its own.
 

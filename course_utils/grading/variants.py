@@ -19,9 +19,16 @@ import nbformat
 import numpy as np
 from nbformat import NotebookNode
 
-from course_utils.grading.cells import cells_of, mark
+from course_utils.grading.cells import cells_of
 from course_utils.grading.literals import assigned, rounded, tabulated
-from course_utils.grading.trial import Trial, graded_parts, recorded, run, tasks_of, trials
+from course_utils.grading.trial import (
+    Trial,
+    given_and_answers,
+    recorded,
+    run,
+    tasks_of,
+    trials,
+)
 
 TAG = "variant"
 TRIES = 200  # draws of a task, before its author is told that it cannot be drawn
@@ -84,7 +91,7 @@ def drawing(source: NotebookNode, homework: str) -> Draw:
             " variant(rng), or release one notebook for all."
         )
     namespace: dict = {"__name__": "homework"}
-    for cell in [*(c for c in graded_parts(source) if not mark(c).get("grade")), *cells]:
+    for cell in [*given_and_answers(source), *cells]:
         run(cell, namespace, [], homework)
     if "variant" not in namespace:
         raise ValueError(f"{homework}: no cell tagged `variant` defines a function variant(rng).")
