@@ -58,7 +58,7 @@ def test_million_counts_patches_and_active_units(capsys):
 
 def test_training_has_every_network_beside_its_bare_products(capsys):
     assert bench.training(batch=4, depth=2) == 0
-    names = ("Lista ", "ListaThetas", "ListaUntied", "ListaCP")
+    names = ("lista ", "lista_thetas", "lista_untied", "lista_cp")
     for step, bare, ratio in rows(capsys.readouterr().out, *names):
         assert ratio == pytest.approx(step / bare, rel=0.02)
 

@@ -18,15 +18,15 @@ def small():
 
 
 VARIANTS = {
-    "lista": lista.Lista,
-    "lista_thetas": lista.ListaThetas,
-    "lista_untied": lista.ListaUntied,
-    "lista_cp": lista.ListaCP,
-    "step": lista.StepLista,
-    "step_theta": lista.StepThetas,
-    "alista_with_Wd": lambda Wd, lmbd, depth: lista.StepThetas(Wd, lmbd, depth, W=Wd),
+    "lista": lista.lista,
+    "lista_thetas": lista.lista_thetas,
+    "lista_untied": lista.lista_untied,
+    "lista_cp": lista.lista_cp,
+    "step": lista.step_lista,
+    "step_theta": lista.step_thetas,
+    "alista_with_Wd": lambda Wd, lmbd, depth: lista.step_thetas(Wd, lmbd, depth, W=Wd),
     "selection_of_nothing": lambda Wd, lmbd, depth: lista.with_selection(
-        lista.ListaCP(Wd, lmbd, depth), share=0.0
+        lista.lista_cp(Wd, lmbd, depth), share=0.0
     ),
 }
 
@@ -67,20 +67,29 @@ def test_slopes_equal_finite_differences(small, variant, loss):
     assert (ends[0] - ends[1]) / (2 * change) == pytest.approx(by_backprop, rel=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (7,)])
-def test_the_slope_of_shrink_passes_gradcheck(shape):
-    generator = np.random.default_rng(2)
-    v = torch.from_numpy(generator.standard_normal((4, 7))).requires_grad_()
-    theta = torch.from_numpy(np.asarray(generator.random(shape))).requires_grad_()
-    assert torch.autograd.gradcheck(lista.SoftThreshold.apply, (v, theta))
-    assert torch.equal(lista.SoftThreshold.apply(v, theta), shrink(v, theta))
-
-
 def test_without_a_price_it_is_landweber_and_ends_at_the_pseudo_inverse(small):
     x, Wd = small
-    codes = lista.Lista(Wd, 0.0, 2).codes(x, depth=5000)
+    codes = lista.lista(Wd, 0.0, 2).codes(x, depth=5000)
     assert torch.allclose(codes[1], ista(x, Wd, 0.0, 2), atol=1e-12)
     assert torch.allclose(codes[-1], x @ torch.linalg.pinv(Wd).T, atol=1e-6)
+
+
+def test_a_coupled_layer_is_the_layer_with_the_coupled_matrix(small):
+    x, Wd = small
+    generator = np.random.default_rng(6)
+    We, z = (torch.from_numpy(generator.standard_normal(s)) for s in ((40, 20), (5, 40)))
+    theta = torch.from_numpy(generator.random(40))
+    coupled = lista.coupled_layer(x, z, We, Wd, theta, keep=3)
+    plain = lista.layer(x, z, We, torch.eye(40).double() - We @ Wd, theta, keep=3)
+    assert torch.allclose(coupled, plain, atol=1e-12)
+
+
+def test_a_layer_is_its_formula(small):
+    x, Wd = small
+    We, S = lista.ista_matrices(Wd)
+    z, theta = ista(x, Wd, 0.1, 3), torch.linspace(0, 0.2, 40).double()
+    by_hand = [shrink(We @ a + S @ b, theta) for a, b in zip(x, z, strict=True)]
+    assert torch.allclose(lista.layer(x, z, We, S, theta), torch.stack(by_hand), atol=1e-12)
 
 
 def test_selection_keeps_the_largest_that_are_above_the_threshold():
@@ -91,7 +100,7 @@ def test_selection_keeps_the_largest_that_are_above_the_threshold():
 
 def test_the_schedule_of_selection_is_that_of_the_paper():
     A = gaussian_dictionary(250, 500, np.random.default_rng(0))
-    net = lista.with_selection(lista.ListaCP(A, 0.1, 16))
+    net = lista.with_selection(lista.lista_cp(A, 0.1, 16))
     assert net.keep == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 65, 65, 65, 65, 65, 65]
 
 
@@ -117,13 +126,13 @@ def test_wider_variants_compute_what_the_narrower_one_does(small):
 @pytest.mark.parametrize(
     ("variant", "count"),
     [
-        (lista.StepLista, 16),
-        (lista.StepThetas, 32),
+        (lista.step_lista, 16),
+        (lista.step_thetas, 32),
         (lista.alista, 32),
-        (lista.Lista, 250 * 500 + 500 * 500 + 500),
-        (lista.ListaThetas, 250 * 500 + 500 * 500 + 16 * 500),
-        (lista.ListaCP, 16 * (250 * 500 + 1)),
-        (lista.ListaUntied, 16 * (250 * 500 + 500 * 500 + 500)),
+        (lista.lista, 250 * 500 + 500 * 500 + 500),
+        (lista.lista_thetas, 250 * 500 + 500 * 500 + 16 * 500),
+        (lista.lista_cp, 16 * (250 * 500 + 1)),
+        (lista.lista_untied, 16 * (250 * 500 + 500 * 500 + 500)),
     ],
 )
 def test_learned_numbers_are_counted(variant, count):
@@ -135,14 +144,14 @@ def test_training_lowers_both_losses(small):
     _, Wd = small
     pairs = lista.synthetic_pairs(Wd, 32, np.random.default_rng(3), snr=30)
     for loss in (lista.code_loss, lista.energy_loss(0.1)):
-        net = lista.Lista(Wd, 0.1, 3)
+        net = lista.lista(Wd, 0.1, 3)
         history = lista.train(net, loss, pairs, 150, {"log": 0.02, "We": 1e-3, "S": 1e-3})
         assert history[-20:].mean() < history[:20].mean()
 
 
 def test_only_what_has_a_rate_is_trained(small):
     _, Wd = small
-    net = lista.Lista(Wd, 0.1, 3)
+    net = lista.lista(Wd, 0.1, 3)
     We, theta = net.We.detach().clone(), net.log_theta.detach().clone()
     pairs = lista.synthetic_pairs(Wd, 8, np.random.default_rng(4))
     lista.train(net, lista.code_loss, pairs, 3, {"log": 0.02})
@@ -166,21 +175,28 @@ def test_nmse_is_its_formula():
 
 def test_energy_loss_is_the_mean_energy(small):
     x, Wd = small
-    net = lista.Lista(Wd, 0.1, 2)
+    net = lista.lista(Wd, 0.1, 2)
     assert lista.energy_loss(0.3)(net, x, None) == energy(x, net(x), Wd, 0.3).mean()
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda Wd: lista.Lista(Wd, 0.1, 0), "at least 1 layer"),
-        (lambda Wd: lista.Lista(Wd, -0.1, 3), "not negative"),
-        (lambda Wd: lista.Lista(0 * Wd, 0.1, 3), "only zeros"),
-        (lambda Wd: lista.ListaCP(Wd * float("nan"), 0.1, 3), "finite"),
-        (lambda Wd: lista.Lista(Wd, 0.1, 3)(torch.zeros(2, 3).to(Wd)), "x must be"),
-        (lambda Wd: lista.Lista(Wd, 0.1, 3)(torch.full((2, 20), float("nan")).to(Wd)), "finite"),
+        (lambda Wd: lista.lista(Wd, 0.1, 0), "at least 1 layer"),
+        (lambda Wd: lista.lista(Wd, -0.1, 3), "not negative"),
+        (lambda Wd: lista.lista(0 * Wd, 0.1, 3), "only zeros"),
+        (lambda Wd: lista.lista_cp(Wd * float("nan"), 0.1, 3), "finite"),
+        (lambda Wd: lista.lista(Wd, 0.1, 3)(torch.zeros(2, 3).to(Wd)), "x must be"),
+        (lambda Wd: lista.lista(Wd, 0.1, 3)(torch.full((2, 20), float("nan")).to(Wd)), "finite"),
         (lambda Wd: lista.analytic_weights(Wd[:, :10]), "span all inputs"),
-        (lambda Wd: lista.with_selection(lista.Lista(Wd, 0.1, 3), share=2), r"lie in \[0, 1\]"),
+        (lambda Wd: lista.with_selection(lista.lista(Wd, 0.1, 3), share=2), r"lie in \[0, 1\]"),
+        (lambda Wd: lista.step_lista(Wd, -0.1, 3), "not negative"),
+        (lambda Wd: lista.lista(Wd, 0.1, 3).codes(Wd.T, depth=0), "at least 1 layer"),
+        (lambda Wd: lista.train(lista.lista(Wd, 0.1, 3), None, iter([]), 3, {"W_e": 0.1}), "'W_e'"),
+        (lambda Wd: lista.amp(Wd.T, Wd, 0.0, 3), "alpha must be positive"),
+        (lambda Wd: lista.amp(Wd, Wd, 1.1, 3), "x must be"),
+        (lambda Wd: lista.state_evolution(20, 40, -1.0, 3), "must be positive"),
+        (lambda Wd: lista.refit(Wd.T, Wd.T, Wd), "z must be"),
     ],
 )
 def test_bad_input_gets_a_sentence(small, build, message):
@@ -196,3 +212,50 @@ def test_support_codes_are_recovered_by_a_short_training():
     lista.train(net, lista.code_loss, pairs, 200, {"log": 0.03})
     z = synthetic_codes(500, 128, 0.1, np.random.default_rng(2))
     assert lista.nmse_db(net(z @ A.T).detach(), z) < lista.nmse_db(ista(z @ A.T, A, 0.1, 8), z) - 3
+
+
+def amp_by_hand(x, A, alpha, steps):
+    """AMP for one input, as Donoho, Maleki & Montanari 2009 print it."""
+    n, m = A.shape
+    z, r = np.zeros(m), x.copy()
+    for _ in range(steps):
+        v = z + A.T @ r
+        theta = alpha * np.sqrt(r @ r / n)
+        z = np.sign(v) * np.maximum(np.abs(v) - theta, 0)
+        r = x - A @ z + r * np.mean(z != 0) * m / n
+    return z
+
+
+def test_amp_is_its_formula_row_by_row(small):
+    x, Wd = small
+    codes = lista.amp(x, Wd, 1.1, 7)
+    for one, code in zip(x, codes, strict=True):
+        assert np.allclose(code, amp_by_hand(one.numpy(), Wd.numpy(), 1.1, 7), atol=1e-12)
+    assert not lista.amp(x, Wd, 1.1, 0).any()
+
+
+def test_the_risk_of_shrink_is_its_mean_over_draws():
+    generator = np.random.default_rng(7)
+    for s, theta, c in ((1.0, 0.7, 0.0), (1.3, 0.4, 0.6), (0.2, 0.5, 0.0), (2.0, 0.0, 1.0)):
+        v = torch.from_numpy(s * generator.standard_normal(2_000_000))
+        mean = (shrink(v, theta) - c * v).square().mean().item()
+        assert lista.shrink_risk(s, theta, c) == pytest.approx(mean, rel=0.02, abs=1e-6)
+
+
+@pytest.mark.parametrize("snr", [np.inf, 20.0])
+def test_state_evolution_foretells_amp_on_a_large_problem(snr):
+    A = gaussian_dictionary(2000, 4000, np.random.default_rng(8))
+    x, z = next(lista.synthetic_pairs(A, 20, np.random.default_rng(9), snr))
+    foretold = lista.state_evolution(2000, 4000, 1.2, 8, snr)
+    for steps in range(1, 9):
+        seen = lista.nmse_db(lista.amp(x, A, 1.2, steps), z)
+        assert foretold[steps - 1] == pytest.approx(seen, abs=0.5)
+
+
+def test_refitting_is_least_squares_on_the_support(small):
+    x, Wd = small
+    z = ista(x, Wd, 0.8, 200)
+    fitted = lista.refit(x, z, Wd)
+    assert ((fitted != 0) == (z != 0)).all()
+    left = (x - fitted @ Wd.T) @ Wd
+    assert left[z != 0].abs().max() < 1e-10  # at right angles to every active filter

@@ -4,18 +4,20 @@
 __all__ = [
     "Pairs",
     "Loss",
-    "Unrolled",
-    "SoftThreshold",
-    "shrink_keeping",
+    "layer",
+    "Network",
     "ista_matrices",
-    "Lista",
-    "ListaThetas",
-    "ListaUntied",
-    "ListaCP",
-    "StepThetas",
-    "StepLista",
+    "first_log_theta",
+    "lista",
+    "lista_thetas",
+    "lista_untied",
+    "coupled_layer",
+    "lista_cp",
+    "step_lista",
+    "step_thetas",
     "analytic_weights",
     "alista",
+    "shrink_keeping",
     "with_selection",
     "as_coupled",
     "as_untied",
@@ -25,17 +27,23 @@ __all__ = [
     "train",
     "synthetic_pairs",
     "nmse_db",
+    "amp_iterates",
+    "amp",
+    "shrink_risk",
+    "state_evolution",
+    "refit",
     "alternating",
 ]
 
 # %% ../../notebooks/02_lista.ipynb #imports
+import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx as Context
 from torch.nn import Parameter, ParameterList
 
 from course_utils.built.ista import energy, guard, lipschitz, shrink
@@ -45,46 +53,46 @@ from course_utils.training import descent_step, fit
 Pairs = Iterator[tuple[Tensor, Tensor]]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
-# %% ../../notebooks/02_lista.ipynb #unrolled-def
-class Unrolled(nn.Module):
-    """A network of layers z ← shrink(v, θ), from z = 0.
+# %% ../../notebooks/02_lista.ipynb #layer-def
+def layer(x: Tensor, z: Tensor, We: Tensor, S: Tensor, theta: Tensor, keep: int = 0) -> Tensor:
+    """Return the code (B, m) after one layer, shrink(We x + S z, θ), from the code z (B, m).
 
-    What a variant adds: `layer(u, z, k)`, the v (B, m) of layer k; and, where x enters all layers
-    alike, `drive(x)`, which is computed once and handed to each layer as u.
-    θ = exp(log_theta), so that it stays positive: one row for each layer, or one for all.
+    x (B, n), We (m, n), S (m, m); theta (m,) or one number, not negative; keep: see shrink_keeping.
+    Gregor & LeCun 2010.
+    """
+    return shrink_keeping(torch.addmm(x @ We.T, z, S.T), theta, keep)
 
-    Wd (n, m) is the dictionary the network starts from, λ >= 0 the price, depth the number K of
-    layers. Raises ValueError on a depth below 1 and on a Wd or λ that cannot be.
+# %% ../../notebooks/02_lista.ipynb #network-def
+class Network(nn.Module):
+    """Layers that are called one after the other from z = 0, and the numbers learned in them.
+
+    layer(net, x, z, k) returns the code (B, m) after layer k = 0 … K − 1, from x (B, n) and the
+    code z before it; learned holds, by name, a tensor, or a list with one for each layer. Wd (n,
+    m); depth is K. Raises ValueError on a depth below 1.
     """
 
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int, rows: int, columns: int = 1) -> None:
+    def __init__(self, Wd: Tensor, depth: int, layer: Callable, **learned: Tensor | list) -> None:
         super().__init__()
-        guard(Wd.new_zeros(1, len(Wd)), Wd, lmbd)
         if depth < 1:
             raise ValueError(f"a network has at least 1 layer, but depth is {depth}")
-        self.depth, self.keep = depth, [0] * depth
+        self.depth, self.layer, self.keep = depth, layer, [0] * depth
         self.register_buffer("Wd", Wd.clone())
-        theta = Wd.new_full((rows, columns), lmbd / lipschitz(Wd))
-        self.log_theta = Parameter(theta.log())
-
-    def drive(self, x: Tensor) -> Tensor:
-        """Return what the layers take from x: here x (B, n) itself."""
-        return x
-
-    def threshold(self, k: int) -> Tensor:
-        """Return θ of layer k, (1,) or (m,)."""
-        return self.log_theta[min(k, len(self.log_theta) - 1)].exp()
+        for name, value in learned.items():
+            each = isinstance(value, list)
+            setattr(self, name, ParameterList(value) if each else Parameter(value))
 
     def codes(self, x: Tensor, depth: int | None = None) -> list[Tensor]:
         """Return the code (B, m) after each layer, for x (B, n).
 
-        A depth beyond the network's own repeats its last layer. Raises ValueError on a bad x.
+        A depth beyond K repeats the last layer. Raises ValueError on a bad x or a depth below 1.
         """
         guard(x, self.Wd)
-        u, z, codes = self.drive(x), x.new_zeros(len(x), self.Wd.shape[1]), []
-        for layer in range(depth or self.depth):
-            k = min(layer, self.depth - 1)
-            z = shrink_keeping(self.layer(u, z, k), self.threshold(k), self.keep[k])
+        depth = self.depth if depth is None else depth
+        if depth < 1:
+            raise ValueError(f"codes of at least 1 layer can be had, but depth is {depth}")
+        z, codes = x.new_zeros(len(x), self.Wd.shape[1]), []
+        for k in range(depth):
+            z = self.layer(self, x, z, min(k, self.depth - 1))
             codes.append(z)
         return codes
 
@@ -92,135 +100,126 @@ class Unrolled(nn.Module):
         """Return the code (B, m) after the last layer, for x (B, n)."""
         return self.codes(x)[-1]
 
-# %% ../../notebooks/02_lista.ipynb #soft-threshold-def
-class SoftThreshold(torch.autograd.Function):
-    """shrink(v, θ) with its gradient written out: 1 for v and −sign(z) for θ where z ≠ 0, else 0.
-
-    v (B, m); θ a number, (1,) or (m,). PyTorch finds the same gradient by itself, more slowly.
-    """
-
-    @staticmethod
-    def forward(ctx: Context, v: Tensor, theta: Tensor) -> Tensor:
-        """Return z = shrink(v, θ), entry by entry, and remember its sign."""
-        z = shrink(v, theta)
-        ctx.save_for_backward(z, theta)
-        return z
-
-    @staticmethod
-    def backward(ctx: Context, slope: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the slopes with respect to v and θ, entry by entry, from the slope by z."""
-        z, theta = ctx.saved_tensors
-        slope = slope * (z != 0)
-        return slope, -(slope * z.sign()).sum_to_size(theta.shape)
-
-# %% ../../notebooks/02_lista.ipynb #keeping-def
-def shrink_keeping(v: Tensor, theta: Tensor, keep: int) -> Tensor:
-    """Return shrink(v, theta), but hand on unshrunk what is among the keep largest |v| of its row.
-
-    v (B, m), theta (1,) or (m,). Only what is above its threshold is handed on; keep = 0 is the
-    plain shrink. Support selection: Chen, Liu, Wang & Yin 2018.
-    """
-    z = SoftThreshold.apply(v, theta)
-    if not keep:
-        return z
-    size = v.detach().abs()
-    least = size.kthvalue(v.shape[1] - keep + 1, 1, keepdim=True).values  # the keep-th largest
-    return torch.where((size >= least) & (size > theta), v, z)
-
 # %% ../../notebooks/02_lista.ipynb #lista-def
 def ista_matrices(Wd: Tensor) -> tuple[Tensor, Tensor]:
-    """Return We = Wdᵀ / L (m, n) and S = I − Wdᵀ Wd / L (m, m): a step of ISTA, multiplied out."""
+    """Return We = Wdᵀ / L (m, n) and S = I − Wdᵀ Wd / L (m, m): a step of ISTA, multiplied out.
+
+    Raises ValueError on a Wd (n, m) that cannot be.
+    """
+    guard(Wd.new_zeros(1, len(Wd)), Wd)
     We = Wd.T / lipschitz(Wd)
     return We, torch.eye(Wd.shape[1]).to(Wd) - We @ Wd
 
+# %% ../../notebooks/02_lista.ipynb #first-theta-def
+def first_log_theta(Wd: Tensor, lmbd: float, *shape: int) -> Tensor:
+    """Return log(λ / L) in a tensor of this shape: where log θ starts, for Wd (n, m) and λ >= 0.
+
+    Raises ValueError on a Wd or λ that cannot be.
+    """
+    guard(Wd.new_zeros(1, len(Wd)), Wd, lmbd)
+    return Wd.new_full(shape, lmbd / lipschitz(Wd)).log()
+
 # %% ../../notebooks/02_lista.ipynb #lista-def-2
-class Lista(Unrolled):
-    """LISTA: one We, one S and one θ per unit, shared by all layers. Gregor & LeCun 2010."""
+def lista(Wd: Tensor, lmbd: float, depth: int) -> Network:
+    """Return LISTA for Wd (n, m): one We, one S and one θ per unit, shared by all layers.
 
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int, rows: int = 1) -> None:
-        super().__init__(Wd, lmbd, depth, rows, Wd.shape[1])
-        self.We, self.S = (Parameter(matrix) for matrix in ista_matrices(Wd))
-
-    def drive(self, x: Tensor) -> Tensor:
-        """Return We x (B, m), which every layer takes."""
-        return x @ self.We.T
-
-    def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return We x + S z (B, m), from u = We x (B, m) and z (B, m)."""
-        return torch.addmm(u, z, self.S.T)
+    Untrained it is ISTA at the price λ. Gregor & LeCun 2010.
+    """
+    We, S = ista_matrices(Wd)
+    return Network(
+        Wd,
+        depth,
+        lambda net, x, z, k: layer(x, z, net.We, net.S, net.log_theta.exp(), net.keep[k]),
+        We=We,
+        S=S,
+        log_theta=first_log_theta(Wd, lmbd, Wd.shape[1]),
+    )
 
 # %% ../../notebooks/02_lista.ipynb #lista-def-3
-class ListaThetas(Lista):
-    """LISTA whose We and S are shared by all layers, while each layer has a θ of its own."""
-
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
-        super().__init__(Wd, lmbd, depth, rows=depth)
+def lista_thetas(Wd: Tensor, lmbd: float, depth: int) -> Network:
+    """Return LISTA for Wd (n, m): We and S shared by all layers, while each has a θ of its own."""
+    We, S = ista_matrices(Wd)
+    return Network(
+        Wd,
+        depth,
+        lambda net, x, z, k: layer(x, z, net.We, net.S, net.log_theta[k].exp(), net.keep[k]),
+        We=We,
+        S=S,
+        log_theta=first_log_theta(Wd, lmbd, depth, Wd.shape[1]),
+    )
 
 # %% ../../notebooks/02_lista.ipynb #lista-def-4
-class ListaUntied(Unrolled):
-    """LISTA with a We, an S and a θ for each layer."""
+def lista_untied(Wd: Tensor, lmbd: float, depth: int) -> Network:
+    """Return LISTA for Wd (n, m) with a We, an S and a θ for each layer."""
+    We, S = ista_matrices(Wd)
+    return Network(
+        Wd,
+        depth,
+        lambda net, x, z, k: layer(x, z, net.We[k], net.S[k], net.log_theta[k].exp(), net.keep[k]),
+        We=[We.clone() for _ in range(depth)],
+        S=[S.clone() for _ in range(depth)],
+        log_theta=first_log_theta(Wd, lmbd, depth, Wd.shape[1]),
+    )
 
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
-        super().__init__(Wd, lmbd, depth, depth, Wd.shape[1])
-        We, S = ista_matrices(Wd)
-        self.We = ParameterList([We.clone() for _ in range(depth)])
-        self.S = ParameterList([S.clone() for _ in range(depth)])
+# %% ../../notebooks/02_lista.ipynb #coupled-layer-def
+def coupled_layer(
+    x: Tensor, z: Tensor, We: Tensor, Wd: Tensor, theta: Tensor, keep: int = 0
+) -> Tensor:
+    """Return layer(x, z, We, S, theta, keep) (B, m) for S = I − We Wd, which is never formed.
 
-    def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return We_k x + S_k z (B, m), from u = x (B, n) and z (B, m)."""
-        return torch.addmm(u @ self.We[k].T, z, self.S[k].T)
+    What is shrunk is z + We (x − Wd z). x (B, n), z (B, m), We (m, n), Wd (n, m); theta (m,) or one
+    number.
+    """
+    return shrink_keeping(torch.addmm(z, x - z @ Wd.T, We.T), theta, keep)
 
 # %% ../../notebooks/02_lista.ipynb #lista-cp-def
-class ListaCP(Unrolled):
-    """LISTA-CP: S_k = I − We_k Wd is coupled to We_k, and is never formed.
+def lista_cp(Wd: Tensor, lmbd: float, depth: int) -> Network:
+    """Return LISTA-CP for Wd (n, m): a We and a number θ for each layer, and S = I − We Wd.
 
-    A We and a number θ for each layer. Chen, Liu, Wang & Yin 2018.
+    Chen, Liu, Wang & Yin 2018.
     """
-
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
-        super().__init__(Wd, lmbd, depth, depth)
-        We, _ = ista_matrices(Wd)
-        self.We = ParameterList([We.clone() for _ in range(depth)])
-
-    def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return z + We_k (x − Wd z) (B, m), from u = x (B, n) and z (B, m)."""
-        return torch.addmm(z, u - z @ self.Wd.T, self.We[k].T)
+    We, _ = ista_matrices(Wd)
+    return Network(
+        Wd,
+        depth,
+        lambda net, x, z, k: coupled_layer(
+            x, z, net.We[k], net.Wd, net.log_theta[k].exp(), net.keep[k]
+        ),
+        We=[We.clone() for _ in range(depth)],
+        log_theta=first_log_theta(Wd, lmbd, depth, 1),
+    )
 
 # %% ../../notebooks/02_lista.ipynb #step-lista-def
-class StepThetas(Unrolled):
-    """ISTA with a learned step and a learned θ for each layer: 2 K numbers.
+def step_lista(Wd: Tensor, lmbd: float, depth: int) -> Network:
+    """Return Step-LISTA for Wd (n, m): only the steps are learned, θ_k = λ step_k.
+
+    The first steps are 1/L. Ablin, Moreau, Massias & Gramfort 2019. Raises ValueError on a Wd or λ
+    that cannot be.
+    """
+    guard(Wd.new_zeros(1, len(Wd)), Wd, lmbd)
+
+    def step_layer(net: Network, x: Tensor, z: Tensor, k: int) -> Tensor:
+        step = net.log_step[k].exp()
+        return shrink_keeping(z + step * ((x - z @ net.Wd.T) @ net.Wd), lmbd * step, net.keep[k])
+
+    return Network(Wd, depth, step_layer, log_step=first_log_theta(Wd, 1.0, depth))
+
+# %% ../../notebooks/02_lista.ipynb #step-thetas-def
+def step_thetas(Wd: Tensor, lmbd: float, depth: int, W: Tensor | None = None) -> Network:
+    """Return ISTA for Wd (n, m) with a learned step and a learned θ for each layer: 2 K numbers.
 
     W (n, m) says in which direction to step: Wd itself, or for ALISTA another matrix. The first
     steps are 1/L.
     """
 
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int, W: Tensor | None = None) -> None:
-        super().__init__(Wd, lmbd, depth, depth)
-        W = Wd if W is None else W
-        self.register_buffer("W", W.clone())
-        self.register_buffer("gram", Wd.T @ W)
-        self.log_step = Parameter(Wd.new_full((depth,), 1 / lipschitz(Wd)).log())
+    def step_layer(net: Network, x: Tensor, z: Tensor, k: int) -> Tensor:
+        v = z + net.log_step[k].exp() * ((x - z @ net.Wd.T) @ net.W)
+        return shrink_keeping(v, net.log_theta[k].exp(), net.keep[k])
 
-    def drive(self, x: Tensor) -> Tensor:
-        """Return Wᵀ x (B, m)."""
-        return x @ self.W
-
-    def layer(self, u: Tensor, z: Tensor, k: int) -> Tensor:
-        """Return z + step_k Wᵀ(x − Wd z) (B, m), from u = x (B, n) and z (B, m)."""
-        return z + self.log_step[k].exp() * (u - z @ self.gram)
-
-# %% ../../notebooks/02_lista.ipynb #step-lista-def-2
-class StepLista(StepThetas):
-    """Step-LISTA: only the steps are learned, θ_k = λ step_k. Ablin et al. 2019."""
-
-    def __init__(self, Wd: Tensor, lmbd: float, depth: int) -> None:
-        super().__init__(Wd, lmbd, depth)
-        del self.log_theta
-        self.lmbd = lmbd
-
-    def threshold(self, k: int) -> Tensor:
-        """Return λ step_k, (1,)."""
-        return self.lmbd * self.log_step[k : k + 1].exp()
+    steps, thetas = first_log_theta(Wd, 1.0, depth), first_log_theta(Wd, lmbd, depth, 1)
+    net = Network(Wd, depth, step_layer, log_step=steps, log_theta=thetas)
+    net.register_buffer("W", (Wd if W is None else W).clone())
+    return net
 
 # %% ../../notebooks/02_lista.ipynb #alista-def
 def analytic_weights(Wd: Tensor) -> Tensor:
@@ -236,13 +235,27 @@ def analytic_weights(Wd: Tensor) -> Tensor:
     return W / (Wd * W).sum(0)
 
 # %% ../../notebooks/02_lista.ipynb #alista-def-2
-def alista(Wd: Tensor, lmbd: float, depth: int) -> StepThetas:
+def alista(Wd: Tensor, lmbd: float, depth: int) -> Network:
     """Return ALISTA for Wd (n, m): analytic weights, and two learned numbers a layer. Liu, Chen,
     Wang & Yin 2019."""
-    return StepThetas(Wd, lmbd, depth, analytic_weights(Wd))
+    return step_thetas(Wd, lmbd, depth, analytic_weights(Wd))
+
+# %% ../../notebooks/02_lista.ipynb #keeping-def
+def shrink_keeping(v: Tensor, theta: Tensor, keep: int) -> Tensor:
+    """Return shrink(v, theta), but hand on unshrunk what is among the keep largest |v| of its row.
+
+    v (B, m), theta (1,) or (m,). Only what is above its threshold is handed on; keep = 0 is the
+    plain shrink. Support selection: Chen, Liu, Wang & Yin 2018.
+    """
+    z = v.sign() * (v.abs() - theta).relu()  # shrink, in the form whose slopes come quickest
+    if not keep:
+        return z
+    size = v.detach().abs()
+    least = size.kthvalue(v.shape[1] - keep + 1, 1, keepdim=True).values  # the keep-th largest
+    return torch.where((size >= least) & (size > theta), v, z)
 
 # %% ../../notebooks/02_lista.ipynb #selection-def
-def with_selection(net: Unrolled, share: float = 0.012, most: float = 0.13) -> Unrolled:
+def with_selection(net: Network, share: float = 0.012, most: float = 0.13) -> Network:
     """Return a copy of net with support selection.
 
     Layer k keeps the share k * share of the units, at most the share most; k counts from 1.
@@ -255,18 +268,18 @@ def with_selection(net: Unrolled, share: float = 0.012, most: float = 0.13) -> U
     return net
 
 # %% ../../notebooks/02_lista.ipynb #contained-def
-def as_coupled(net: StepThetas) -> ListaCP:
-    """Return the LISTA-CP that computes what net computes: We_k = step_k Wᵀ."""
-    wider = ListaCP(net.Wd, 1.0, net.depth)
+def as_coupled(net: Network) -> Network:
+    """Return the lista_cp that computes what net, of step_thetas, computes: We_k = step_k Wᵀ."""
+    wider = lista_cp(net.Wd, 1.0, net.depth)
     for We, log_step in zip(wider.We, net.log_step, strict=True):
         We.data = log_step.exp().detach() * net.W.T
     wider.log_theta.data, wider.keep = net.log_theta.data.clone(), list(net.keep)
     return wider
 
 # %% ../../notebooks/02_lista.ipynb #contained-def-2
-def as_untied(net: ListaCP) -> ListaUntied:
-    """Return the untied LISTA that computes what net computes: S_k = I − We_k Wd."""
-    wider = ListaUntied(net.Wd, 1.0, net.depth)
+def as_untied(net: Network) -> Network:
+    """Return the lista_untied that computes what net, of lista_cp, computes: S_k = I − We_k Wd."""
+    wider = lista_untied(net.Wd, 1.0, net.depth)
     for We, S, coupled in zip(wider.We, wider.S, net.We, strict=True):
         We.data = coupled.data.clone()
         S.data = torch.eye(len(S)).to(S) - coupled.data @ net.Wd
@@ -304,13 +317,16 @@ def train(
     """Train net in place by Adam, whose rates fall along a half cosine to zero; the loss (steps,).
 
     pairs yields minibatches (x, target); rates gives the first rate for parameters whose names
-    begin so, "log" and "We", say; others rest. Raises FloatingPointError if the loss is not finite.
+    begin so, "log" and "We", say; others rest. Raises ValueError if no parameter's name begins so,
+    FloatingPointError if the loss is not finite.
     """
-    groups = [
-        {"params": [p for name, p in net.named_parameters() if name.startswith(begin)], "lr": rate}
-        for begin, rate in rates.items()
-    ]
-    optimizer = torch.optim.Adam([group for group in groups if group["params"]])
+    groups = []
+    for begin, rate in rates.items():
+        named = [p for name, p in net.named_parameters() if name.startswith(begin)]
+        if not named:
+            raise ValueError(f"the network learns nothing whose name begins with {begin!r}")
+        groups.append({"params": named, "lr": rate})
+    optimizer = torch.optim.Adam(groups)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
     step = descent_step(
@@ -340,8 +356,76 @@ def nmse_db(z: Tensor, target: Tensor) -> float:
     the whole batch."""
     return 10 * torch.log10((z - target).square().sum() / target.square().sum()).item()
 
+# %% ../../notebooks/02_lista.ipynb #amp-def
+def amp_iterates(x: Tensor, Wd: Tensor, alpha: float) -> Iterator[Tensor]:
+    """Yield the codes z⁰ = 0, z¹, z², … of AMP for ever, each (B, m), with thresholds α‖r‖/√n.
+
+    x (B, n); Wd (n, m) is thought of as random, its columns of norm 1; for other matrices the codes
+    may grow without end. Donoho, Maleki & Montanari 2009. Raises ValueError on input that does not
+    fit, and unless alpha is positive.
+    """
+    guard(x, Wd)
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha must be positive, but it is {alpha}")
+    n, z, r = len(Wd), x.new_zeros(len(x), Wd.shape[1]), x
+    while True:
+        yield z
+        z = shrink(z + r @ Wd, alpha * r.norm(dim=1, keepdim=True) / n**0.5)
+        r = x - z @ Wd.T + (z != 0).sum(1, keepdim=True) / n * r
+
+# %% ../../notebooks/02_lista.ipynb #amp-last-def
+def amp(x: Tensor, Wd: Tensor, alpha: float, steps: int) -> Tensor:
+    """Return the code (B, m) after the given number of steps of AMP; see amp_iterates."""
+    return next(islice(amp_iterates(x, Wd, alpha), steps, None))
+
+# %% ../../notebooks/02_lista.ipynb #evolution-risk-def
+def shrink_risk(s: float, theta: float, c: float = 0.0) -> float:
+    """Return the mean of (shrink(v, θ) − c v)² for v of a normal law, mean 0 and deviation s > 0.
+
+    With c = 0 it is what θ >= 0 leaves of pure noise. In closed form.
+    """
+    a = theta / s
+    beyond = math.erfc(a / 2**0.5)  # how often |v| > θ
+    density = 2 * math.exp(-a * a / 2) / (2 * math.pi) ** 0.5
+    size, square = s * density, s * s * (a * density + beyond)  # of |v| and v², where |v| > θ
+    outside = (1 - c) ** 2 * square - 2 * (1 - c) * theta * size + theta**2 * beyond
+    return outside + c**2 * (s * s - square)
+
+# %% ../../notebooks/02_lista.ipynb #evolution-def
+def state_evolution(
+    n: int, m: int, alpha: float, steps: int, snr: float = np.inf, share: float = 0.1
+) -> list[float]:
+    """Return NMSE in dB after each step of AMP, as it is for large n, m: a list of so many steps.
+
+    For codes as in synthetic_pairs: a share of the m units active, their values of variance 1, and
+    noise of snr dB in x. Donoho, Maleki & Montanari 2009. Raises ValueError on what cannot be.
+    """
+    if not (n > 0 and m > 0 and alpha > 0 and 0 < share < 1):
+        raise ValueError("n, m and alpha must be positive, and share between 0 and 1")
+    noise, error, found = share * m / n * 10 ** (-snr / 10), share, []
+    for _ in range(steps):
+        tau = max(noise + m / n * error, 1e-30) ** 0.5
+        s = (1 + tau**2) ** 0.5  # what an active unit sees: its value, of variance 1, and noise
+        active = shrink_risk(s, alpha * tau, 1 / s**2) + (tau / s) ** 2
+        error = share * active + (1 - share) * shrink_risk(tau, alpha * tau)
+        found.append(10 * math.log10(error / share))
+    return found
+
+# %% ../../notebooks/02_lista.ipynb #refit-def
+def refit(x: Tensor, z: Tensor, Wd: Tensor) -> Tensor:
+    """Return, on the support of each code z (B, m), the code that explains x (B, n) best: (B, m).
+
+    Wd (n, m). By least squares, the shortest code where there are several. Raises ValueError on
+    input that does not fit.
+    """
+    guard(x, Wd, 0.0, z)
+    fitted = torch.zeros_like(z)
+    for row, (one, on) in enumerate(zip(x, z != 0, strict=True)):
+        fitted[row, on] = torch.linalg.lstsq(Wd[:, on], one[:, None], driver="gelsd").solution[:, 0]
+    return fitted
+
 # %% ../../notebooks/02_lista.ipynb #benchmark-start
-def alternating(net: StepThetas, scale: float = 1.0) -> StepThetas:
+def alternating(net: Network, scale: float = 1.0) -> Network:
     """Set the steps of net to scale times 0.6, 2, 0.6 … after four even ones; return net.
 
     Thresholds fall by 0.82 a layer, longer beside long steps. A start for training on recovery;

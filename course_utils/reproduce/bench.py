@@ -172,10 +172,10 @@ def training(batch: int = 128, depth: int = 16) -> int:
     x, z = next(lista.synthetic_pairs(Wd, batch, np.random.default_rng(1)))
     wide, square = (batch, 250, 500, 2), (batch, 500, 500, 3)  # x needs no slope
     plan = {
-        lista.Lista: [wide] + [square] * depth,
-        lista.ListaThetas: [wide] + [square] * depth,
-        lista.ListaUntied: [wide, square] * depth,
-        lista.ListaCP: [(batch, 500, 250, 2), (batch, 250, 500, 3)] * depth,  # nor does Wd
+        lista.lista: [wide] + [square] * depth,
+        lista.lista_thetas: [wide] + [square] * depth,
+        lista.lista_untied: [wide, square] * depth,
+        lista.lista_cp: [(batch, 500, 250, 2), (batch, 250, 500, 3)] * depth,  # nor does Wd
     }
     rows = []
     for network, products in plan.items():
