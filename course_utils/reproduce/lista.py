@@ -177,7 +177,7 @@ def _flat(Wd: Tensor, depth: int, floor: float) -> nn.Module:
 RIVALS = BENCH | {
     "valid": 300,
     # what is chosen from on the validation set; omp: the largest correlation that it leaves, in
-    # standard deviations of the noise (without noise, in thousandths)
+    # standard deviations of the noise (without noise, in millionths)
     "grid": {
         "loops": [0.4, 0.2, 0.1, 0.05, 0.02, 0.01],
         "alpha": [0.8, 0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 6.0],
@@ -266,7 +266,7 @@ def _rivals(
         return lista.refit(x.double(), minimiser(x, lmbd).double(), Wd.double())
 
     def omp(x: Tensor, deviations: float) -> Tensor:
-        return ista.omp(x.double(), Wd.double(), len(Wd) // 2, deviations * (sigma or 1e-3))
+        return ista.omp(x.double(), Wd.double(), len(Wd) // 2, deviations * (sigma or 1e-6))
 
     return {
         "ista": (lambda x, lmbd: ista.ista(x, Wd, lmbd, depth), grid["loops"]),
