@@ -340,44 +340,48 @@ def test_an_unknown_run_is_refused(capsys):
 
 
 @pytest.fixture
-def small():
+def small_benchmark(monkeypatch):
     """The benchmark of chapter 2 in small: 40 x 80, 6 layers, one or two steps of training."""
     plan = {name: [2, 1, *rates] for name, (_, _, *rates) in lista.LISTA["plan"].items()}
-    small = {"size": [40, 80], "depth": 6, "test": 60, "plan": plan}
-    return lista.LISTA | lista.RIVALS | small | {"learned_amp": {"learned_amp": 2}}
+    small = {"size": [40, 80], "depth": 6, "test": 200, "grid": [0.2, 0.1], "plan": plan}
+    monkeypatch.setattr(lista, "LISTA", lista.LISTA | small)
 
 
-def parts_of(*runs):
-    """The functions of matrix-wise parts of runs, by the matrix."""
-    parts = {name: part for run in runs for name, part in RUNS[run][0].items()}
-    return {at: [p.run for k, p in parts.items() if k.endswith(at)] for at in lista.MATRICES}
-
-
-@pytest.mark.parametrize("matrix", lista.MATRICES)
-def test_the_benchmark_has_every_row_at_every_noise_and_the_oracle_is_best(small, matrix):
-    figures = {}
-    for run in parts_of("lista", "lista_rivals")[matrix]:
-        figures |= run(small, 0)[0]
-    named = {"ista", "fista", "amp", "amp_bayes", "vamp_bayes", "omp", "lasso_limit", "debiased"}
-    for noise in small["snr_db"]:
-        at = f"nmse_db.{lista.MATRICES[matrix]}{noise}."
-        rows = {k.removeprefix(at): v for k, v in figures.items() if k.startswith(at)}
-        assert set(rows) == named | {"oracle", "learned_amp", *lista.LISTA["plan"]}
+def test_the_benchmark_has_every_row_at_every_noise_and_the_oracle_is_best(small_benchmark):
+    figures, _ = lista.lista_seed(lista.LISTA, 0)
+    loops = {"ista", "fista", "lasso_limit", "oracle"}
+    for noise in ("noiseless", "snr40", "snr20"):
+        rows = {k.split(".")[2]: v for k, v in figures.items() if k.startswith(f"nmse_db.{noise}.")}
+        assert set(rows) == loops | set(lista.LISTA["plan"])
         assert min(rows, key=rows.get) == "oracle"
         assert rows["lasso_limit"] < rows["fista"] < rows["ista"] < 0
     assert figures["parameters.alista"] == 12
-    assert figures["parameters.learned_amp"] == 30
 
 
-def test_the_benchmark_is_the_same_twice(small):
-    first, second = (lista.benchmark_seed("analytic", "random", small, 1)[0] for _ in range(2))
+def test_the_benchmark_is_the_same_twice(small_benchmark):
+    first, second = (lista.lista_seed(lista.LISTA, 1)[0] for _ in range(2))
     assert first == pytest.approx(second, abs=1e-3)
 
 
-def test_half_the_training_is_half_of_each_plan_and_of_nothing_else():
-    for name, (first, further, *rates) in lista.LISTA["plan"].items():
-        assert lista.LISTA_HALF["plan"][name] == [first // 2, further // 2, *rates]
-    assert [k for k in lista.LISTA if lista.LISTA[k] != lista.LISTA_HALF[k]] == ["plan"]
+@pytest.fixture
+def small_rivals():
+    """The rivals' benchmark in small, and two steps of training."""
+    small = {"size": [40, 80], "depth": 6, "test": 60, "valid": 30}
+    return lista.RIVALS | small | {"learned_amp": {"learned_amp": 2}}
+
+
+@pytest.mark.parametrize("matrix", lista.MATRICES)
+def test_every_rival_is_measured_at_every_noise_and_the_oracle_is_best(small_rivals, matrix):
+    figures = lista.rivals_seed(matrix, small_rivals, 0)[0]
+    figures |= lista.learned_amp_seed(matrix, small_rivals, 0)[0]
+    named = {"ista", "fista", "amp", "amp_bayes", "vamp_bayes", "omp", "lasso_limit", "debiased"}
+    for noise in small_rivals["snr_db"]:
+        at = f"nmse_db.{lista.MATRICES[matrix]}{noise}."
+        rows = {k.removeprefix(at): v for k, v in figures.items() if k.startswith(at)}
+        assert set(rows) == named | {"oracle", "learned_amp"}
+        assert min(rows, key=rows.get) == "oracle"
+        assert rows["lasso_limit"] < rows["fista"] < rows["ista"] < 0
+    assert figures["parameters.learned_amp"] == 30
 
 
 def test_the_illconditioned_dictionary_has_columns_of_norm_1_and_about_its_condition():
@@ -412,9 +416,9 @@ def test_vector_amp_keeps_its_lead_where_amp_fails():
 
 @pytest.mark.parametrize("name", lista.DEEP)
 def test_what_a_layer_is_worth_is_measured_for_each_depth(name):
-    small = lista.DEPTH | {"patches": 200, "layers": [1, 3], "test": 30, "steps": {"live": 3}}
-    figures, _ = lista.depth_seed(name, "live", small, 0)
-    assert figures[f"above_percent.live.{name}.3"] < figures[f"above_percent.live.{name}.1"]
-    assert figures[f"worth.live.{name}.1"] >= 1
+    small = lista.DEPTH | {"patches": 200, "layers": [1, 3], "test": 30, "steps": 3}
+    figures, _ = lista.depth_seed(name, small, 0)
+    assert figures[f"above_percent.{name}.3"] < figures[f"above_percent.{name}.1"]
+    assert figures[f"worth.{name}.1"] >= 1
     learned = [key for key in figures if key.startswith("step_times_L.")]
     assert len(learned) == (0 if name == "lista" else 4)

@@ -30,33 +30,14 @@ from course_utils.tools.files import NOTEBOOKS, RESULTS, write
 RUNS = {
     "ista": ({"all": Part(ista.ista_seed, 3)}, ista.ISTA),
     "ista_live": live.part(ista, "01_ista.ipynb"),
-    "lista": (
-        {
-            f"{group}.{matrix}": Part(partial(lista.benchmark_seed, group, matrix), 3)
-            for matrix in lista.MATRICES
-            for group in lista.GROUPS
-        },
-        lista.LISTA,
-    ),
-    "lista_half": (
-        {
-            f"{group}.{matrix}": Part(partial(lista.benchmark_seed, group, matrix), 1)
-            for matrix in lista.MATRICES
-            for group in lista.GROUPS
-        },
-        lista.LISTA_HALF,
-    ),
+    "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_rivals": (
         {f"learned_amp.{at}": Part(partial(lista.learned_amp_seed, at), 3) for at in lista.MATRICES}
         | {f"rivals.{at}": Part(partial(lista.rivals_seed, at), 3) for at in lista.MATRICES},
         lista.RIVALS,
     ),
     "lista_depth": (
-        {
-            f"{length}.{name}": Part(partial(lista.depth_seed, name, length), 3)
-            for length in lista.DEPTH["steps"]
-            for name in lista.DEEP
-        },
+        {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
         lista.DEPTH,
     ),
     "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),

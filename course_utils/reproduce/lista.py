@@ -14,107 +14,64 @@ from course_utils.data import gaussian_dictionary, photograph_patches, weights
 from course_utils.reproduce import Outcome
 from course_utils.training import minibatches
 
-BENCH = {  # of the benchmark, for all that takes part in it
+LISTA = {
     "size": [250, 500],
     "depth": 16,
-    "test": 1000,
-    "condition": 15,  # of the ill-conditioned dictionary, before its columns are scaled
-    "snr_db": {"noiseless": None, "snr40": 40, "snr20": 20},
     "batch": 64,
-}
-LISTA = BENCH | {
+    "test": 1000,
+    "grid": [0.4, 0.2, 0.1, 0.05, 0.02, 0.01],
     "scales": [0.9, 1.1],
     "floors": [0.08, 0.1, 0.12],
+    "snr_db": {"noiseless": None, "snr40": 40, "snr20": 20},
     # training steps without noise, and further ones at each level of noise; rates of log and We, S
     "plan": {
         "step": [3000, 1000, 0.03, 0],
         "step_theta": [4000, 1000, 0.02, 0],
         "alista": [5000, 1000, 0.02, 0],
         "alista_ss": [2000, 1500, 0.02, 0],
+        "lista": [3000, 800, 0.01, 1e-4],
+        "lista_thetas": [12000, 3000, 0.01, 1e-4],
         "lista_cp": [500, 300, 0.005, 5e-6],
         "lista_cpss": [500, 300, 0.005, 5e-6],
         "lista_untied": [300, 200, 0.003, 3e-6],
-        "lista": [3000, 800, 0.01, 1e-4],
-        "lista_thetas": [12000, 3000, 0.01, 1e-4],
     },
 }
-LISTA_HALF = LISTA | {
-    "plan": {k: [a // 2, b // 2, *rates] for k, (a, b, *rates) in LISTA["plan"].items()}
-}
-# what is trained together, since the later ones of a group start from the earlier
-GROUPS = {
-    "steps": ["step", "step_theta"],
-    "analytic": ["alista", "alista_ss", "lista_cp", "lista_cpss", "lista_untied"],
-    "tied": ["lista", "lista_thetas"],
-}
-MATRICES = {"random": "", "illconditioned": "illconditioned."}  # each with its place in the keys
 
 
-def benchmark_seed(group: str, matrix: str, s: dict, seed: int) -> Outcome:
-    """Train a group of networks for one dictionary; return NMSE in dB and learned numbers.
+def lista_seed(s: dict, seed: int) -> Outcome:
+    """Run the benchmark of chapter 2 for one dictionary; return NMSE in dB and learned numbers.
 
     Wider networks start from the trained narrower one that they contain; the others, with noise,
-    from their training without. The start, where there are several, is chosen on a validation set.
-    Protocol of Chen, Liu, Wang & Yin 2018.
+    from their training without. λ of the loops, and the start where there are several, are chosen
+    on a validation set. Protocol of Chen, Liu, Wang & Yin 2018.
     """
     figures, clean = {}, {}
-    for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
-        nets = {}
-        for name in GROUPS[group]:
-            first, further, *rates = s["plan"][name]
-            steps = further if clean else first
-            starts = _starts(name, Wd, s, nets, clean)
-            nets[name] = _best_trained(starts, steps, rates, s["batch"], seed, snr, valid)
-            figures |= _figures(f"{MATRICES[matrix]}{noise}", name, nets[name], test)
-        clean = clean or nets
-    return figures, {}
-
-
-def _best_trained(
-    starts: list, steps: int, rates: list[float], batch: int, seed: int, snr: float, valid: tuple
-) -> nn.Module:
-    """Train each network on the same pairs, with rates of log and of We and S; return the one that
-    is best on the validation set."""
-    for net in starts:
-        pairs = lista.synthetic_pairs(net.Wd, batch, np.random.default_rng([3, seed]), snr)
-        named = zip(("log", "We", "S"), (rates[0], rates[1], rates[1]), strict=True)
-        named = {begin: rate for begin, rate in named if _learns(net, begin)}
-        lista.train(net, lista.code_loss, pairs, steps, named)
-    return min(starts, key=lambda net: _nmse_db(net, *valid))
-
-
-def _learns(net: nn.Module, begin: str) -> bool:
-    return any(name.startswith(begin) for name, _ in net.named_parameters())
-
-
-def _figures(at: str, name: str, net: nn.Module, test: tuple) -> dict[str, float]:
-    """Return a network's NMSE on the test set and how many numbers it learned; print the first."""
-    score = _nmse_db(net, *test)
-    print(f"{at} {name}: {score:.2f} dB", flush=True)
-    return {f"nmse_db.{at}.{name}": score, f"parameters.{name}": lista.parameter_count(net)}
-
-
-def _levels(matrix: str, s: dict, seed: int) -> Iterator[tuple]:
-    """Yield for each level of noise its name, the dictionary, the SNR, a validation and a test
-    set."""
-    generator = np.random.default_rng(seed)
-    Wd = gaussian_dictionary(*s["size"], generator)
-    if matrix == "illconditioned":
-        Wd = illconditioned(Wd, s["condition"])
+    Wd = gaussian_dictionary(*s["size"], np.random.default_rng(seed))
     for noise, snr in s["snr_db"].items():
-        snr = np.inf if snr is None else snr
+        snr, nets = np.inf if snr is None else snr, {}
         valid, test = (
             next(lista.synthetic_pairs(Wd, s["test"], np.random.default_rng([kind, seed]), snr))
             for kind in (1, 4)
         )
-        yield noise, Wd, snr, valid, test
+        scores = _loops(Wd, valid, test, s["grid"], s["depth"])
+        for name, (first, further, log_rate, rate) in s["plan"].items():
+            trained = []
+            for net in _starts(name, Wd, s, nets, clean):
+                pairs = lista.synthetic_pairs(Wd, s["batch"], np.random.default_rng([3, seed]), snr)
+                rates = {"log": log_rate} | {at: rate for at in ("We", "S") if _learns(net, at)}
+                lista.train(net, lista.code_loss, pairs, further if clean else first, rates)
+                trained.append(net)
+            nets[name] = min(trained, key=lambda net: _nmse_db(net, *valid))
+            scores[name] = _nmse_db(nets[name], *test)
+            print(f"{noise} {name}: {scores[name]:.2f} dB", flush=True)
+        clean = clean or nets
+        figures |= {f"nmse_db.{noise}.{name}": score for name, score in scores.items()}
+    counts = {f"parameters.{name}": lista.parameter_count(net) for name, net in nets.items()}
+    return figures | counts, {}
 
 
-def illconditioned(Wd: Tensor, condition: float) -> Tensor:
-    """Return Wd (n, m) with singular values that fall from 1 to 1/condition, evenly in their
-    logarithm, and its columns scaled to norm 1 again. Chen, Liu, Wang & Yin 2018."""
-    U, s, Vt = torch.linalg.svd(Wd, full_matrices=False)
-    return ista.unit_columns(U * torch.logspace(0, -math.log10(condition), len(s)).to(s) @ Vt)
+def _learns(net: nn.Module, begin: str) -> bool:
+    return any(name.startswith(begin) for name, _ in net.named_parameters())
 
 
 def _nmse_db(net: nn.Module, x: Tensor, z: Tensor) -> float:
@@ -150,7 +107,7 @@ def _untrained(name: str, Wd: Tensor, depth: int) -> nn.Module:
         return _tied(lista.lista_thetas(Wd, 0.4, depth), falling, step=1.12)
     if name == "step":
         return lista.step_lista(Wd, 0.05, depth)
-    return lista.alternating(lista.step_thetas(Wd, 0.4, depth), 2.8 / ista.lipschitz(Wd))
+    return lista.alternating(lista.step_thetas(Wd, 0.4, depth), 0.5)
 
 
 def _tied(net: nn.Module, theta: Tensor, step: float = 1.0) -> nn.Module:
@@ -174,28 +131,50 @@ def _flat(Wd: Tensor, depth: int, floor: float) -> nn.Module:
     return net
 
 
-RIVALS = BENCH | {
-    "valid": 300,
+def _loops(Wd, valid: tuple, test: tuple, grid: list[float], depth: int) -> dict[str, float]:
+    """Return NMSE in dB of ISTA, FISTA and the minimiser at their best λ, and of the oracle."""
+    scores = {}
+    for name, code in {
+        "ista": lambda x, lmbd: ista.ista(x, Wd, lmbd, depth),
+        "fista": lambda x, lmbd: ista.fista(x, Wd, lmbd, depth),
+        "lasso_limit": lambda x, lmbd: ista.sparse_codes(x, Wd, lmbd),
+    }.items():
+        best = min(grid, key=lambda lmbd, code=code: lista.nmse_db(code(valid[0], lmbd), valid[1]))
+        scores[name] = lista.nmse_db(code(test[0], best), test[1])
+    return scores | {
+        "oracle": lista.nmse_db(lista.refit(*(v.double() for v in (*test, Wd))), test[1].double())
+    }
+
+
+MATRICES = {"random": "", "illconditioned": "illconditioned."}  # each with its place in the keys
+RIVALS = {
+    "size": [250, 500],
+    "depth": 16,
+    "condition": 15,  # of the ill-conditioned dictionary, before its columns are scaled
+    "snr_db": {"noiseless": None, "snr40": 40, "snr20": 20},
+    "valid": 200,
+    "test": 1000,
     # what is chosen from on the validation set; omp: the largest correlation that it leaves, in
     # standard deviations of the noise (without noise, in millionths)
     "grid": {
         "loops": [0.4, 0.2, 0.1, 0.05, 0.02, 0.01],
-        "alpha": [0.8, 0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 6.0],
-        "omp": [1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0],
+        "alpha": [0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 6.0],
+        "omp": [2.0, 2.5, 3.0, 3.5, 4.0, 5.0],
         "minimiser": {
-            "noiseless": [0.02, 0.01, 0.005, 0.002],
-            "snr40": [0.02, 0.01, 0.007, 0.005, 0.003, 0.002],
-            "snr20": [0.1, 0.07, 0.05, 0.035, 0.02, 0.01],
+            "noiseless": [0.01, 0.005, 0.002],
+            "snr40": [0.01, 0.007, 0.005, 0.003],
+            "snr20": [0.07, 0.05, 0.035, 0.02, 0.01],
         },
         "debiased": {
-            "noiseless": [0.05, 0.02, 0.01, 0.005],
-            "snr40": [0.05, 0.03, 0.02, 0.01, 0.007],
-            "snr20": [0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.035],
+            "noiseless": [0.02, 0.01, 0.005],
+            "snr40": [0.03, 0.02, 0.01, 0.007],
+            "snr20": [0.2, 0.15, 0.1, 0.07, 0.05],
         },
     },
     # training steps from each start, at each level of noise
-    "learned_amp": {"learned_amp_half": 500, "learned_amp": 1000},
-    "ridges": [10.0, 1.0, 0.1],
+    "learned_amp": {"learned_amp_half": 400, "learned_amp": 800},
+    "ridges": [10.0, 1.0],
+    "batch": 64,
     "rate": 0.02,
 }
 
@@ -203,7 +182,8 @@ RIVALS = BENCH | {
 def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
     """Train the learned AMP for one dictionary, anew at each level of noise, for two lengths.
 
-    Where its directions start is chosen on the validation set. Figures as of benchmark_seed.
+    Where its directions start is chosen on the validation set. Returns NMSE in dB, and how many
+    numbers are learned.
     """
     figures = {}
     for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
@@ -211,9 +191,35 @@ def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
             starts = [lista.LearnedAmp(Wd, s["depth"]) for _ in s["ridges"]]
             for net, ridge in zip(starts, s["ridges"], strict=True):
                 net.log_ridge.data.fill_(math.log(ridge))
-            best = _best_trained(starts, steps, [s["rate"], 0], s["batch"], seed, snr, valid)
-            figures |= _figures(f"{MATRICES[matrix]}{noise}", name, best, test)
-    return figures, {}
+                pairs = lista.synthetic_pairs(Wd, s["batch"], np.random.default_rng([3, seed]), snr)
+                lista.train(net, lista.code_loss, pairs, steps, {"log": s["rate"]})
+            score = _nmse_db(min(starts, key=lambda net: _nmse_db(net, *valid)), *test)
+            figures[f"nmse_db.{MATRICES[matrix]}{noise}.{name}"] = score
+            print(f"{noise} {name}: {score:.2f} dB", flush=True)
+    return figures | {"parameters.learned_amp": lista.parameter_count(starts[0])}, {}
+
+
+def _levels(matrix: str, s: dict, seed: int) -> Iterator[tuple]:
+    """Yield for each level of noise its name, the dictionary, the SNR, a validation and a test
+    set."""
+    generator = np.random.default_rng(seed)
+    Wd = gaussian_dictionary(*s["size"], generator)
+    if matrix == "illconditioned":
+        Wd = illconditioned(Wd, s["condition"])
+    for noise, snr in s["snr_db"].items():
+        snr = np.inf if snr is None else snr
+        valid, test = (
+            next(lista.synthetic_pairs(Wd, count, np.random.default_rng([kind, seed]), snr))
+            for kind, count in ((1, s["valid"]), (4, s["test"]))
+        )
+        yield noise, Wd, snr, valid, test
+
+
+def illconditioned(Wd: Tensor, condition: float) -> Tensor:
+    """Return Wd (n, m) with singular values that fall from 1 to 1/condition, evenly in their
+    logarithm, and its columns scaled to norm 1 again. Chen, Liu, Wang & Yin 2018."""
+    U, s, Vt = torch.linalg.svd(Wd, full_matrices=False)
+    return ista.unit_columns(U * torch.logspace(0, -math.log10(condition), len(s)).to(s) @ Vt)
 
 
 def rivals_seed(matrix: str, s: dict, seed: int) -> Outcome:
@@ -224,7 +230,6 @@ def rivals_seed(matrix: str, s: dict, seed: int) -> Outcome:
     """
     figures, at, depth = {}, MATRICES[matrix], s["depth"]
     for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
-        valid = [part[: s["valid"]] for part in valid]
         sigma = (test[1] @ Wd.T).std().item() * 10 ** (-snr / 20)
         for name, (code, grid) in _rivals(Wd, s["grid"], noise, sigma, depth).items():
             best = min(grid, key=lambda value, code=code: _score(code(valid[0], value), valid[1]))
@@ -330,7 +335,7 @@ def vamp_bayes(x: Tensor, Wd: Tensor, steps: int, sigma: float) -> Tensor:
 DEPTH = {
     "patches": 100_000,
     "layers": [1, 2, 4, 7, 14, 20],
-    "steps": {"live": 1000, "longer": 10_000},
+    "steps": 1000,
     "lmbd": 2.0,
     "batch": 128,
     "test": 2000,
@@ -339,9 +344,8 @@ DEPTH = {
 DEEP = {"lista": lista.lista, "step": lista.step_lista, "step_theta": lista.step_thetas}
 
 
-def depth_seed(name: str, length: str, s: dict, seed: int) -> Outcome:
-    """Train section 5 of chapter 2 on photographs: one network for each depth, of one kind and for
-    one length of training.
+def depth_seed(name: str, s: dict, seed: int) -> Outcome:
+    """Train section 5 of chapter 2 on photographs: one network of one kind for each depth.
 
     Figures, on fresh patches: mean energy above the minimum in percent, for the network and for
     FISTA with as many steps; `worth`, how many steps of FISTA have as low an energy; and the
@@ -358,11 +362,11 @@ def depth_seed(name: str, length: str, s: dict, seed: int) -> Outcome:
 
     loop = [above(z) for z in islice(ista.fista_iterates(x, Wd, lmbd), 1, 101)]
     for K in s["layers"]:
-        net, at = DEEP[name](Wd, lmbd, K), f"{length}.{name}.{K}"
+        net, at = DEEP[name](Wd, lmbd, K), f"{name}.{K}"
         rows = minibatches(len(X), s["batch"], np.random.default_rng([6, seed, K]))
         rates = {begin: rate for begin, rate in s["rates"].items() if _learns(net, begin)}
         pairs = ((X[i], X[i]) for i in rows)  # the energy needs no target
-        lista.train(net, lista.energy_loss(lmbd), pairs, s["steps"][length], rates)
+        lista.train(net, lista.energy_loss(lmbd), pairs, s["steps"], rates)
         with torch.no_grad():
             error = above(torch.cat([net(part) for part in x.split(500)]))
         figures |= {f"above_percent.{at}": error, f"above_percent.fista.{K}": loop[K - 1]}
