@@ -259,3 +259,62 @@ def test_refitting_is_least_squares_on_the_support(small):
     assert ((fitted != 0) == (z != 0)).all()
     left = (x - fitted @ Wd.T) @ Wd
     assert left[z != 0].abs().max() < 1e-10  # at right angles to every active filter
+
+
+def test_firm_shrinkage_is_three_straight_pieces():
+    v = torch.linspace(-4, 4, 81).double()[None]
+    z, slope = lista.firm(v, torch.tensor([[1.0]]).double(), torch.tensor(1.5).double())
+    for a, b, s in zip(v[0].tolist(), z[0].tolist(), slope[0].tolist(), strict=True):
+        size = 0 if abs(a) <= 1 else abs(a) if abs(a) >= 2.5 else (abs(a) - 1) * 2.5 / 1.5
+        assert b == pytest.approx(np.copysign(size, a) if size else 0, abs=1e-12)
+        kinks = min(abs(abs(a) - 1), abs(abs(a) - 2.5))
+        if kinks > 1e-6:
+            assert s == pytest.approx(0 if abs(a) < 1 else 1 if abs(a) > 2.5 else 2.5 / 1.5)
+
+
+def test_learned_amp_with_a_wide_shrinkage_and_a_large_ridge_is_amp(small):
+    x, Wd = small
+    net = lista.LearnedAmp(Wd, 5)
+    net.log_width.data.fill_(25.0)  # the line from θ on has slope 1: the soft threshold
+    net.log_ridge.data.fill_(25.0)  # W is Wd, up to its length
+    net.log_alpha.data.fill_(np.log(1.3))
+    for k, z in enumerate(net.codes(x), 1):
+        assert torch.allclose(z, lista.amp(x, Wd, 1.3, k), atol=1e-6)
+
+
+def test_learned_amp_steps_along_its_matrix(small):
+    x, Wd = small
+    net = lista.LearnedAmp(Wd, 1)
+    net.log_ridge.data.fill_(np.log(0.3))
+    net.log_alpha.data.fill_(-40.0)  # no threshold: the code is Wᵀ x
+    W = torch.linalg.solve(Wd @ Wd.T + 0.3 * torch.eye(20).double(), Wd)
+    W = W * 40 / (W * Wd).sum()
+    assert torch.allclose(net(x), x @ W, atol=1e-9)
+
+
+def test_learned_amp_has_right_slopes_and_five_numbers_a_layer(small):
+    x, Wd = small
+    net = lista.LearnedAmp(Wd, 3)
+    assert lista.parameter_count(net) == 15
+    assert len(net.codes(x)) == 3
+    target = ista(x, Wd, 0.1, 500)
+    slopes = torch.autograd.grad(lista.code_loss(net, x, target), list(net.parameters()))
+    for p, slope in zip(net.parameters(), slopes, strict=True):
+        for k in range(3):
+            ends = []
+            for change in (1e-6, -2e-6):
+                p.data[k] += change
+                ends.append(lista.code_loss(net, x, target).item())
+            p.data[k] += 1e-6
+            assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope[k].item(), rel=1e-4, abs=1e-7)
+
+
+def test_conditioned_filters_have_norm_1_and_spread_singular_values():
+    B = lista.conditioned(60, 120, 15.0, np.random.default_rng(0))
+    assert torch.allclose(B.norm(dim=0), torch.ones(120))
+    s = torch.linalg.svdvals(B)
+    assert 8 < (s[0] / s[-1]).item() < 30
+    with pytest.raises(ValueError, match="condition >= 1"):
+        lista.conditioned(60, 120, 0.5, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="at least 1 layer"):
+        lista.LearnedAmp(B, 0)

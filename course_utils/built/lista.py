@@ -4,6 +4,7 @@
 __all__ = [
     "Pairs",
     "Loss",
+    "shrink_keeping",
     "layer",
     "Network",
     "ista_matrices",
@@ -17,7 +18,6 @@ __all__ = [
     "step_thetas",
     "analytic_weights",
     "alista",
-    "shrink_keeping",
     "with_selection",
     "as_coupled",
     "as_untied",
@@ -25,13 +25,16 @@ __all__ = [
     "code_loss",
     "energy_loss",
     "train",
-    "synthetic_pairs",
     "nmse_db",
+    "synthetic_pairs",
+    "refit",
     "amp_iterates",
     "amp",
     "shrink_risk",
     "state_evolution",
-    "refit",
+    "conditioned",
+    "firm",
+    "LearnedAmp",
     "alternating",
 ]
 
@@ -52,6 +55,20 @@ from course_utils.training import descent_step, fit
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+# %% ../../notebooks/02_lista.ipynb #keeping-def
+def shrink_keeping(v: Tensor, theta: Tensor, keep: int) -> Tensor:
+    """Return shrink(v, theta), but hand on unshrunk what is among the keep largest |v| of its row.
+
+    v (B, m), theta (1,) or (m,). Only what is above its threshold is handed on; keep = 0 is the
+    plain shrink. Support selection: Chen, Liu, Wang & Yin 2018.
+    """
+    z = v.sign() * (v.abs() - theta).relu()  # shrink, in the form whose slopes come quickest
+    if not keep:
+        return z
+    size = v.detach().abs()
+    least = size.kthvalue(v.shape[1] - keep + 1, 1, keepdim=True).values  # the keep-th largest
+    return torch.where((size >= least) & (size > theta), v, z)
 
 # %% ../../notebooks/02_lista.ipynb #layer-def
 def layer(x: Tensor, z: Tensor, We: Tensor, S: Tensor, theta: Tensor, keep: int = 0) -> Tensor:
@@ -240,20 +257,6 @@ def alista(Wd: Tensor, lmbd: float, depth: int) -> Network:
     Wang & Yin 2019."""
     return step_thetas(Wd, lmbd, depth, analytic_weights(Wd))
 
-# %% ../../notebooks/02_lista.ipynb #keeping-def
-def shrink_keeping(v: Tensor, theta: Tensor, keep: int) -> Tensor:
-    """Return shrink(v, theta), but hand on unshrunk what is among the keep largest |v| of its row.
-
-    v (B, m), theta (1,) or (m,). Only what is above its threshold is handed on; keep = 0 is the
-    plain shrink. Support selection: Chen, Liu, Wang & Yin 2018.
-    """
-    z = v.sign() * (v.abs() - theta).relu()  # shrink, in the form whose slopes come quickest
-    if not keep:
-        return z
-    size = v.detach().abs()
-    least = size.kthvalue(v.shape[1] - keep + 1, 1, keepdim=True).values  # the keep-th largest
-    return torch.where((size >= least) & (size > theta), v, z)
-
 # %% ../../notebooks/02_lista.ipynb #selection-def
 def with_selection(net: Network, share: float = 0.012, most: float = 0.13) -> Network:
     """Return a copy of net with support selection.
@@ -334,6 +337,12 @@ def train(
     )
     return fit(step, net, pairs, steps)[1]["loss"]
 
+# %% ../../notebooks/02_lista.ipynb #benchmark-def-2
+def nmse_db(z: Tensor, target: Tensor) -> float:
+    """Return 10 log10(‖z − target‖² / ‖target‖²) in dB, of z (B, m) and target (B, m), sums over
+    the whole batch."""
+    return 10 * torch.log10((z - target).square().sum() / target.square().sum()).item()
+
 # %% ../../notebooks/02_lista.ipynb #benchmark-def
 def synthetic_pairs(
     Wd: Tensor, size: int, generator: np.random.Generator, snr: float = np.inf
@@ -350,11 +359,18 @@ def synthetic_pairs(
         noise = torch.from_numpy(generator.standard_normal(x.shape)).to(x)
         yield x + x.std() * 10 ** (-snr / 20) * noise, z
 
-# %% ../../notebooks/02_lista.ipynb #benchmark-def-2
-def nmse_db(z: Tensor, target: Tensor) -> float:
-    """Return 10 log10(‖z − target‖² / ‖target‖²) in dB, of z (B, m) and target (B, m), sums over
-    the whole batch."""
-    return 10 * torch.log10((z - target).square().sum() / target.square().sum()).item()
+# %% ../../notebooks/02_lista.ipynb #refit-def
+def refit(x: Tensor, z: Tensor, Wd: Tensor) -> Tensor:
+    """Return, on the support of each code z (B, m), the code that explains x (B, n) best: (B, m).
+
+    Wd (n, m). By least squares, the shortest code where there are several. Raises ValueError on
+    input that does not fit.
+    """
+    guard(x, Wd, 0.0, z)
+    fitted = torch.zeros_like(z)
+    for row, (one, on) in enumerate(zip(x, z != 0, strict=True)):
+        fitted[row, on] = torch.linalg.lstsq(Wd[:, on], one[:, None], driver="gelsd").solution[:, 0]
+    return fitted
 
 # %% ../../notebooks/02_lista.ipynb #amp-def
 def amp_iterates(x: Tensor, Wd: Tensor, alpha: float) -> Iterator[Tensor]:
@@ -411,18 +427,77 @@ def state_evolution(
         found.append(10 * math.log10(error / share))
     return found
 
-# %% ../../notebooks/02_lista.ipynb #refit-def
-def refit(x: Tensor, z: Tensor, Wd: Tensor) -> Tensor:
-    """Return, on the support of each code z (B, m), the code that explains x (B, n) best: (B, m).
+# %% ../../notebooks/02_lista.ipynb #conditioned-def
+def conditioned(n: int, m: int, condition: float, generator: np.random.Generator) -> Tensor:
+    """Return filters (n, m), n <= m, of norm 1: a Gaussian matrix whose singular values were
+    replaced by equal ratios from 1 down to 1/condition, its columns scaled at the end.
 
-    Wd (n, m). By least squares, the shortest code where there are several. Raises ValueError on
-    input that does not fit.
+    As in Chen, Liu, Wang & Yin 2018. Raises ValueError on a condition below 1 or n > m.
     """
-    guard(x, Wd, 0.0, z)
-    fitted = torch.zeros_like(z)
-    for row, (one, on) in enumerate(zip(x, z != 0, strict=True)):
-        fitted[row, on] = torch.linalg.lstsq(Wd[:, on], one[:, None], driver="gelsd").solution[:, 0]
-    return fitted
+    if condition < 1 or n > m:
+        raise ValueError(f"condition >= 1 and n <= m are needed: {condition}, {n} and {m}")
+    U, _, Vt = np.linalg.svd(generator.standard_normal((n, m)), full_matrices=False)
+    filters = (U * np.logspace(0, -np.log10(condition), n)) @ Vt
+    return torch.from_numpy(filters / np.linalg.norm(filters, axis=0)).float()
+
+# %% ../../notebooks/02_lista.ipynb #firm-def
+def firm(v: Tensor, theta: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+    """Return firm shrinkage of v (B, m) and its slope (B, m): 0 where |v| <= θ, v itself where
+    |v| >= (1 + width) θ, and a straight line between.
+
+    theta (B, 1) and width > 0, a number. Gao & Bruce 1997.
+    """
+    size, top = v.abs(), (1 + width) * theta
+    between = v.sign() * (size - theta).relu() * (1 + width) / width
+    slope = torch.where(size < top, (size > theta) * (1 + width) / width, 1.0)
+    return torch.where(size < top, between, v), slope
+
+# %% ../../notebooks/02_lista.ipynb #learned-amp-def
+class LearnedAmp(nn.Module):
+    """AMP with firm shrinkage, of which five numbers are learned in each layer: 5 K in all.
+
+    They are α, the width of the shrinkage, the length of the step, the share of the echo that is
+    added back, and c, which says in which direction to step: along W = (Wd Wdᵀ + c I)⁻¹ Wd, scaled
+    to a mean of w_iᵀ d_i of 1; a large c is AMP's Wd, c = 0 ALISTA's W before its columns are
+    scaled. Wd (n, m), depth = K. After Borgerding, Schniter & Rangan 2017, who learn whole
+    matrices. Raises ValueError on a Wd or depth that cannot be.
+    """
+
+    def __init__(self, Wd: Tensor, depth: int) -> None:
+        super().__init__()
+        guard(Wd.new_zeros(1, len(Wd)), Wd)
+        if depth < 1:
+            raise ValueError(f"a network has at least 1 layer, but depth is {depth}")
+        U, s, Vt = torch.linalg.svd(Wd, full_matrices=False)
+        for name, matrix in (("Wd", Wd), ("U", U), ("s", s), ("V", Vt.T)):
+            self.register_buffer(name, matrix.clone())
+        first = {"alpha": 1.1, "width": 1.5, "step": 1.0, "echo": 1.0, "ridge": 1.0}
+        for name, value in first.items():
+            setattr(self, f"log_{name}", Parameter(Wd.new_full((depth,), math.log(value))))
+
+    def codes(self, x: Tensor) -> list[Tensor]:
+        """Return the code (B, m) after each layer, for x (B, n). Raises ValueError on a bad x.
+
+        It works in the coordinates U of the singular vectors, where Wd = U diag(s) Vᵀ is diag(s) Vᵀ
+        and W needs no matrix of its own.
+        """
+        guard(x, self.Wd)
+        n, m = self.Wd.shape
+        x, s, z, codes = x @ self.U, self.s, x.new_zeros(len(x), m), []
+        r = x
+        logs = (self.log_alpha, self.log_width, self.log_step, self.log_echo, self.log_ridge)
+        for alpha, width, step, echo, ridge in torch.stack(logs, 1).exp():
+            w = s / (s.square() + ridge)
+            w = step * m / (w * s).sum() * w  # the sum of w_iᵀ d_i is m
+            theta = alpha * r.norm(dim=1, keepdim=True) / n**0.5
+            z, slope = firm(z + (r * w) @ self.V.T, theta, width)
+            r = x - (z @ self.V) * s + echo * slope.sum(1, keepdim=True) / n * r
+            codes.append(z)
+        return codes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the code (B, m) after the last layer, for x (B, n)."""
+        return self.codes(x)[-1]
 
 # %% ../../notebooks/02_lista.ipynb #benchmark-start
 def alternating(net: Network, scale: float = 1.0) -> Network:

@@ -27,9 +27,13 @@ from course_utils.exercises.ista import (
     check_safe_to_drop,
 )
 from course_utils.exercises.lista import (
-    check_lista_forward,
+    check_my_coupled_S,
+    check_my_layer,
+    check_my_residual,
+    check_my_untrained,
     check_support_step,
     check_threshold_slope,
+    check_wrong_units,
 )
 from course_utils.exercises.local import (
     check_line_synthesis,
@@ -60,11 +64,14 @@ __all__ = [
     "check_kkt_violation_nonneg",
     "check_learned_numbers",
     "check_line_synthesis",
-    "check_lista_forward",
     "check_missing_bound",
+    "check_my_coupled_S",
     "check_my_dual_point",
+    "check_my_layer",
+    "check_my_residual",
     "check_my_shrink",
     "check_my_step",
+    "check_my_untrained",
     "check_norms_of_pools",
     "check_rate_of",
     "check_ring_pool",
@@ -76,4 +83,5 @@ __all__ = [
     "check_turns_round",
     "check_units_along",
     "check_water_bits",
+    "check_wrong_units",
 ]

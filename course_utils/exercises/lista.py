@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from course_utils.built.ista import shrink
 from course_utils.checks import Function, exercise
@@ -9,38 +10,172 @@ from course_utils.data import normal
 from course_utils.exercises.cases import cases_of
 
 
-def check_lista_forward(answer: Function) -> None:
-    """Check chapter 2, exercise 1: the forward pass of LISTA."""
+def check_my_layer(answer: Function) -> None:
+    """Check the layer of LISTA that the reader writes in section 1."""
 
-    def forward(x, We, S, theta, depth, sign=1.0, every=1.0, first=1.0):
-        z = x.new_zeros(len(x), len(S))
-        for layer in range(depth):
-            v = (every if layer else 1.0) * (x @ We.T) + sign * z @ S.T
-            z = shrink(v, theta) if layer or first else v
+    def layer(x, z, We, S, theta, plus=1.0):
+        return shrink(x @ We.T + plus * z @ S.T, theta)
+
+    mistakes = {
+        "S z is added, not subtracted": lambda *a: layer(*a, plus=-1.0),
+        "S is transposed: each row z of the batch is multiplied as z @ S.T": (
+            lambda x, z, We, S, theta: layer(x, z, We, S.T, theta)
+        ),
+        "S z is missing: what the active units say to the others": lambda *a: layer(*a, plus=0.0),
+        "x is missing: We x enters every layer": (
+            lambda x, z, We, S, theta: layer(0 * x, z, We, S, theta)
+        ),
+        "the shrink is missing": lambda x, z, We, S, theta: layer(x, z, We, S, 0 * theta),
+        "only We x is shrunk: S z belongs inside": (
+            lambda x, z, We, S, theta: shrink(x @ We.T, theta) + z @ S.T
+        ),
+        "each unit has a θ of its own: you took their mean": (
+            lambda x, z, We, S, theta: layer(x, z, We, S, theta.mean())
+        ),
+        "z comes in once, through S: you added it a second time": (
+            lambda x, z, We, S, theta: shrink(z + x @ We.T + z @ S.T, theta)
+        ),
+    }
+    generator, cases = np.random.default_rng(4), []
+    for x, z, Wd in cases_of(4):
+        n, m = Wd.shape
+        We, S, theta = (normal(generator, *s) for s in ((m, n), (m, m), (m,)))
+        cases.append((x, z, We, S / m**0.5, theta.abs()))
+    exercise(answer, layer, mistakes, cases)
+
+
+def check_my_untrained(answer: Function) -> None:
+    """Check the start of LISTA that the reader writes in section 1: it must be ISTA."""
+
+    def untrained(x, Wd, lmbd, depth, step=lambda L: 1 / L, price=None, sign=1.0, every=1.0):
+        L = torch.linalg.eigvalsh(Wd.T @ Wd)[-1]
+        We, z = step(L) * Wd.T, x.new_zeros(len(x), Wd.shape[1])
+        S = torch.eye(Wd.shape[1]).to(Wd) - We @ Wd
+        for k in range(depth):
+            v = (every if k else 1.0) * (x @ We.T) + sign * z @ S.T
+            z = shrink(v, lmbd * step(L) if price is None else price(lmbd, L))
         return z
 
     mistakes = {
-        "S z is added, not subtracted": lambda *a: forward(*a, sign=-1.0),
-        "x enters every layer, not only the first": lambda *a: forward(*a, every=0.0),
-        "you shrink one time too few: the first layer, from z = 0, is shrunk as well": (
-            lambda *a: forward(*a, first=0.0)
+        "θ is λ/L, not λ": lambda *a: untrained(*a, price=lambda lmbd, L: lmbd),
+        "the factor 1/L is missing: We is Wdᵀ/L": lambda *a: untrained(*a, step=lambda L: 1.0),
+        "L is the largest eigenvalue of WdᵀWd: square the singular value": (
+            lambda *a: untrained(*a, step=lambda L: L**-0.5)
         ),
-        "this is one layer too many": lambda *a: forward(*a[:-1], a[-1] + 1),
-        "this is one layer too few": lambda *a: forward(*a[:-1], a[-1] - 1),
-        "S is transposed: each row z of the batch is multiplied as z @ S.T": (
-            lambda x, We, S, theta, depth: forward(x, We, S.T, theta, depth)
-        ),
-        "each unit has a θ of its own: you took their mean": (
-            lambda x, We, S, theta, depth: forward(x, We, S, theta.mean(), depth)
-        ),
-        "the shrink is missing": lambda x, We, S, theta, depth: forward(x, We, S, 0 * theta, depth),
+        "S z is added, not subtracted": lambda *a: untrained(*a, sign=-1.0),
+        "x enters every layer, not only the first": lambda *a: untrained(*a, every=0.0),
+        "this is one layer too many": lambda x, Wd, l, depth: untrained(x, Wd, l, depth + 1),
+        "this is one layer too few": lambda x, Wd, l, depth: untrained(x, Wd, l, depth - 1),
+        "the shrink is missing": lambda x, Wd, l, depth: untrained(x, Wd, 0.0, depth),
+        "S has lost its I: S = I − Wdᵀ Wd/L": lambda *a: _without_eye(*a),
     }
-    generator, cases = np.random.default_rng(4), []
-    for (x, _, Wd), depth in zip(cases_of(4), (3, 5), strict=True):
-        shapes = (Wd.shape[1], Wd.shape[0]), (Wd.shape[1],) * 2, (Wd.shape[1],)
-        We, S, theta = (normal(generator, *s) for s in shapes)
-        cases.append((x, We, S / Wd.shape[1] ** 0.5, theta.abs(), depth))
-    exercise(answer, forward, mistakes, cases)
+    cases = [(x, Wd, 0.3, depth) for (x, _, Wd), depth in zip(cases_of(21), (3, 5), strict=True)]
+    exercise(answer, untrained, mistakes, cases)
+
+
+def _without_eye(x: Tensor, Wd: Tensor, lmbd: float, depth: int) -> Tensor:
+    L = torch.linalg.eigvalsh(Wd.T @ Wd)[-1]
+    z = x.new_zeros(len(x), Wd.shape[1])
+    for _ in range(depth):
+        z = shrink((x - z @ Wd.T) @ Wd / L, lmbd / L)
+    return z
+
+
+def check_my_coupled_S(answer: Function) -> None:
+    """Check the coupling that the reader writes in section 2: S = I − We Wd."""
+
+    def coupled(We, Wd):
+        return torch.eye(len(We)).to(We) - We @ Wd
+
+    mistakes = {
+        "this is its negative": lambda We, Wd: -coupled(We, Wd),
+        "the sign before We Wd is turned": lambda We, Wd: torch.eye(len(We)).to(We) + We @ Wd,
+        "I is missing: without it no code stays": lambda We, Wd: -We @ Wd,
+        "this is We Wd itself": lambda We, Wd: We @ Wd,
+        "this is its transpose: units hear each other the wrong way round": (
+            lambda We, Wd: coupled(We, Wd).T
+        ),
+        "this is the S of ISTA, from Wd alone: We need not be Wdᵀ": (
+            lambda We, Wd: torch.eye(len(We)).to(We) - Wd.T @ Wd
+        ),
+    }
+    generator, cases = np.random.default_rng(22), []
+    for _, _, Wd in cases_of(22):
+        cases.append((normal(generator, *Wd.T.shape), Wd))
+    exercise(answer, coupled, mistakes, cases)
+
+
+def check_my_residual(answer: Function) -> None:
+    """Check the residual of AMP that the reader writes in section 6."""
+
+    def residual(x, z, before, Wd, plus=1.0, over=None, many=None):
+        active = (z != 0).sum(1, keepdim=True) if many is None else many(z)
+        return x - z @ Wd.T + plus * active / (over or len(Wd)) * before
+
+    mistakes = {
+        "the echo is added back, not subtracted": lambda *a: residual(*a, plus=-1.0),
+        "the echo is missing": lambda *a: residual(*a, plus=0.0),
+        "divide by n, the numbers in x, not by m": (
+            lambda x, z, before, Wd: residual(x, z, before, Wd, over=Wd.shape[1])
+        ),
+        "negative coefficients are active, too": (
+            lambda *a: residual(*a, many=lambda z: (z > 0).sum(1, keepdim=True))
+        ),
+        "each row counts its own active units: you took their mean": (
+            lambda *a: residual(*a, many=lambda z: (z != 0).sum() / len(z))
+        ),
+        "count the active units: you added their sizes": (
+            lambda *a: residual(*a, many=lambda z: z.abs().sum(1, keepdim=True))
+        ),
+        "count the active units: every unit was counted": (
+            lambda *a: residual(*a, many=lambda z: z.shape[1])
+        ),
+        "a part a/n of the residual before, not all of it": (
+            lambda *a: residual(*a, many=lambda z: len(a[3]))
+        ),
+        "x is missing": lambda x, z, before, Wd: residual(0 * x, z, before, Wd),
+    }
+    generator, cases = np.random.default_rng(23), []
+    for x, z, Wd in cases_of(23):
+        cases.append((x, z, normal(generator, *x.shape), Wd))
+    exercise(answer, residual, mistakes, cases)
+
+
+def check_wrong_units(answer: Function) -> None:
+    """Check chapter 2, exercise 1: how many units are falsely active, and how many are missed."""
+
+    def both(false, missed):
+        return torch.stack([false.sum(1), missed.sum(1)], 1)
+
+    mistakes = {
+        "the two columns are exchanged: false ones first": (
+            lambda z, true: both((z == 0) & (true != 0), (z != 0) & (true == 0))
+        ),
+        "negative coefficients are active, too": (
+            lambda z, true: both((z > 0) & (true <= 0), (z <= 0) & (true > 0))
+        ),
+        "each row is counted by itself: you counted the batch": (
+            lambda z, true: (
+                both((z != 0) & (true == 0), (z == 0) & (true != 0)).sum(0).expand(len(z), 2)
+            )
+        ),
+        "a unit is wrong if it is active in one code only: you compared their values": (
+            lambda z, true: both((z != true) & (z != 0), (z != true) & (true != 0))
+        ),
+        "these are shares; numbers are asked for": (
+            lambda z, true: both((z != 0) & (true == 0), (z == 0) & (true != 0)) / z.shape[1]
+        ),
+    }
+    generator, cases = np.random.default_rng(24), []
+    for _, z, _ in cases_of(24):
+        other = normal(generator, *z.shape)
+        cases.append((torch.where(other.abs() > 0.8, z, other * (other > 0.3)), z))
+    exercise(
+        answer,
+        lambda z, true: both((z != 0) & (true == 0), (z == 0) & (true != 0)),
+        mistakes,
+        cases,
+    )
 
 
 def check_threshold_slope(answer: Function) -> None:
