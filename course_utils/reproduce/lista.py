@@ -161,8 +161,8 @@ RIVALS = {
         "alpha": [0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 6.0],
         "omp": [2.0, 2.5, 3.0, 3.5, 4.0, 5.0],
         "minimiser": {
-            "noiseless": [0.01, 0.005, 0.002],
-            "snr40": [0.01, 0.007, 0.005, 0.003],
+            "noiseless": [0.02, 0.01, 0.005],
+            "snr40": [0.01, 0.005, 0.003, 0.002],
             "snr20": [0.07, 0.05, 0.035, 0.02, 0.01],
         },
         "debiased": {
@@ -172,7 +172,7 @@ RIVALS = {
         },
     },
     # training steps from each start, at each level of noise
-    "learned_amp": {"learned_amp_half": 400, "learned_amp": 800},
+    "learned_amp": {"learned_amp_half": 250, "learned_amp": 500},
     "ridges": [10.0, 1.0],
     "batch": 64,
     "rate": 0.02,
@@ -202,10 +202,11 @@ def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
 def _levels(matrix: str, s: dict, seed: int) -> Iterator[tuple]:
     """Yield for each level of noise its name, the dictionary, the SNR, a validation and a test
     set."""
-    generator = np.random.default_rng(seed)
-    Wd = gaussian_dictionary(*s["size"], generator)
+    (n, m), generator = s["size"], np.random.default_rng(seed)
     if matrix == "illconditioned":
-        Wd = illconditioned(Wd, s["condition"])
+        Wd = lista.conditioned(n, m, s["condition"], generator)
+    else:
+        Wd = gaussian_dictionary(n, m, generator)
     for noise, snr in s["snr_db"].items():
         snr = np.inf if snr is None else snr
         valid, test = (
@@ -213,13 +214,6 @@ def _levels(matrix: str, s: dict, seed: int) -> Iterator[tuple]:
             for kind, count in ((1, s["valid"]), (4, s["test"]))
         )
         yield noise, Wd, snr, valid, test
-
-
-def illconditioned(Wd: Tensor, condition: float) -> Tensor:
-    """Return Wd (n, m) with singular values that fall from 1 to 1/condition, evenly in their
-    logarithm, and its columns scaled to norm 1 again. Chen, Liu, Wang & Yin 2018."""
-    U, s, Vt = torch.linalg.svd(Wd, full_matrices=False)
-    return ista.unit_columns(U * torch.logspace(0, -math.log10(condition), len(s)).to(s) @ Vt)
 
 
 def rivals_seed(matrix: str, s: dict, seed: int) -> Outcome:
@@ -334,7 +328,7 @@ def vamp_bayes(x: Tensor, Wd: Tensor, steps: int, sigma: float) -> Tensor:
 
 DEPTH = {
     "patches": 100_000,
-    "layers": [1, 2, 4, 7, 14, 20],
+    "layers": [1, 2, 4, 7, 14],
     "steps": 1000,
     "lmbd": 2.0,
     "batch": 128,
