@@ -13,7 +13,9 @@ import toy_run
 
 from course_utils import reproduce
 from course_utils.built import ista
-from course_utils.data import digits, results, weights
+from course_utils.built.lista import conditioned, nmse_db
+from course_utils.built.lista import synthetic_pairs as lista_pairs
+from course_utils.data import digits, gaussian_dictionary, results, weights
 from course_utils.reproduce import Part, lista, record
 from course_utils.reproduce.__main__ import RUNS, main
 
@@ -311,15 +313,24 @@ def test_every_claim_of_the_chapter_holds_for_ten_seeds(name):
     assert figures["broken_claims"]["values"] == [0] * 10
 
 
-def test_at_full_size_nothing_beats_the_oracle_and_counts_are_those_of_the_networks():
-    figures = {key: f["values"] for key, f in results("lista")["figures"].items()}
-    for noise in ("snr40", "snr20"):
-        rows = {k: v for k, v in figures.items() if k.startswith(f"nmse_db.{noise}.")}
-        oracle = rows.pop(f"nmse_db.{noise}.oracle")
-        assert len(rows) == 12
-        assert all(min(values) > max(oracle) for values in rows.values())
-    assert figures["parameters.alista"] == [32] * 3
-    assert figures["parameters.lista_cp"] == [16 * (250 * 500 + 1)] * 3
+@pytest.mark.parametrize("matrix", lista.MATRICES.values(), ids=lista.MATRICES)
+@pytest.mark.parametrize("noise", ["snr40", "snr20"])
+def test_at_full_size_nothing_beats_the_oracle(matrix, noise):
+    at, rows = f"nmse_db.{matrix}{noise}.", {}
+    for run in ("lista", "lista_rivals"):  # seed by seed: each has a dictionary of its own
+        figures = results(run)["figures"]
+        rows |= {k.removeprefix(at): v["values"] for k, v in figures.items() if k.startswith(at)}
+    oracle = rows.pop("oracle")
+    assert len(oracle) == 3
+    for values in rows.values():
+        assert all(v is None or v > o for v, o in zip(values, oracle, strict=False))
+
+
+def test_counts_at_full_size_are_those_of_the_networks():
+    figures = results("lista")["figures"] | results("lista_rivals")["figures"]
+    counts = {"alista": 32, "lista_cp": 16 * (250 * 500 + 1), "learned_amp": 80}
+    for name, count in counts.items():
+        assert set(figures[f"parameters.{name}"]["values"]) == {count}
 
 
 def test_an_unknown_run_is_refused(capsys):
@@ -352,12 +363,57 @@ def test_the_benchmark_is_the_same_twice(small_benchmark):
     assert first == pytest.approx(second, abs=1e-3)
 
 
-def test_least_squares_on_the_support_is_that_of_numpy():
-    generator = np.random.default_rng(0)
-    Wd, x = (torch.from_numpy(generator.standard_normal(s)) for s in ((8, 12), (60, 8)))
-    z = torch.from_numpy(generator.standard_normal((60, 12)) * (generator.random((60, 12)) < 0.3))
-    codes = lista._least_squares(x, z, Wd)
-    for row, on, found in zip(x, z != 0, codes, strict=True):
-        by_hand = np.linalg.lstsq(Wd[:, on].numpy(), row.numpy(), rcond=None)[0]
-        assert np.allclose(found[on], by_hand)
-        assert (found[~on] == 0).all()
+@pytest.fixture
+def small_rivals():
+    """The rivals' benchmark in small, and two steps of training."""
+    small = {"size": [40, 80], "depth": 6, "test": 60, "valid": 30}
+    return lista.RIVALS | small | {"learned_amp": {"learned_amp": 2}}
+
+
+@pytest.mark.parametrize("matrix", lista.MATRICES)
+def test_every_rival_is_measured_at_every_noise_and_the_oracle_is_best(small_rivals, matrix):
+    figures = lista.rivals_seed(matrix, small_rivals, 0)[0]
+    figures |= lista.learned_amp_seed(matrix, small_rivals, 0)[0]
+    named = {"ista", "fista", "amp", "amp_bayes", "vamp_bayes", "omp", "lasso_limit", "debiased"}
+    for noise in small_rivals["snr_db"]:
+        at = f"nmse_db.{lista.MATRICES[matrix]}{noise}."
+        rows = {k.removeprefix(at): v for k, v in figures.items() if k.startswith(at)}
+        assert set(rows) == named | {"oracle", "learned_amp"}
+        assert min(rows, key=rows.get) == "oracle"
+        assert rows["lasso_limit"] < rows["fista"] < rows["ista"] < 0
+    assert figures["parameters.learned_amp"] == 30
+
+
+@pytest.mark.parametrize("tau2", [0.01, 0.3])
+def test_the_posterior_mean_is_that_of_the_integral_and_its_slope_a_difference(tau2):
+    v = torch.linspace(-3, 3, 13, dtype=torch.float64)[None]
+    noise = torch.tensor([[tau2]], dtype=torch.float64)
+    z = torch.linspace(-12, 12, 200_001, dtype=torch.float64)[:, None]
+    weight = 0.1 * (-(z**2) / 2 - (v - z) ** 2 / (2 * tau2)).exp() / (2 * np.pi) ** 0.5
+    silent = 0.9 * (-(v**2) / (2 * tau2)).exp()
+    mean = torch.trapezoid(z * weight, z, dim=0) / (torch.trapezoid(weight, z, dim=0) + silent)
+    found, slope = lista.posterior_mean(v, noise)
+    assert torch.allclose(found, mean, atol=1e-6)
+    ahead, behind = (lista.posterior_mean(v + h, noise)[0] for h in (1e-5, -1e-5))
+    assert torch.allclose(slope, (ahead - behind) / 2e-5, rtol=1e-4, atol=1e-6)
+
+
+def test_vector_amp_keeps_its_lead_where_amp_fails():
+    random = gaussian_dictionary(100, 200, np.random.default_rng(0))
+    hard = conditioned(100, 200, 15, np.random.default_rng(0))
+    for Wd, amp_holds in ((random, True), (hard, False)):
+        x, z = next(lista_pairs(Wd, 200, np.random.default_rng(1), 30))
+        sigma = (z @ Wd.T).std().item() * 10**-1.5
+        told, vector = lista.amp_bayes(x, Wd, 16), lista.vamp_bayes(x, Wd, 16, sigma)
+        assert nmse_db(vector.float(), z) < -20
+        assert (nmse_db(told, z) < -20) == amp_holds
+
+
+@pytest.mark.parametrize("name", lista.DEEP)
+def test_what_a_layer_is_worth_is_measured_for_each_depth(name):
+    small = lista.DEPTH | {"patches": 200, "layers": [1, 3], "test": 30, "steps": 3}
+    figures, _ = lista.depth_seed(name, small, 0)
+    assert figures[f"above_percent.{name}.3"] < figures[f"above_percent.{name}.1"]
+    assert figures[f"worth.{name}.1"] >= 1
+    learned = [key for key in figures if key.startswith("step_times_L.")]
+    assert len(learned) == (0 if name == "lista" else 4)
