@@ -180,7 +180,8 @@ RIVALS = {
 
 
 def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
-    """Train the learned AMP for one dictionary, anew at each level of noise, for two lengths.
+    """Train the learned AMP of chapter 2 for one dictionary, anew at each level of noise, for two
+    lengths. After Borgerding, Schniter & Rangan 2017.
 
     Where its directions start is chosen on the validation set. Returns NMSE in dB, and how many
     numbers are learned.
@@ -220,7 +221,9 @@ def rivals_seed(matrix: str, s: dict, seed: int) -> Outcome:
     """Return NMSE in dB of what is not learned, for one dictionary: each at the λ, α or stop that
     is best on the validation set, and that choice; how many steps OMP takes; and the oracle.
 
-    Two are told more than the rest: `amp_bayes` how codes are drawn, `vamp_bayes` the noise too.
+    The rows of chapter 2's benchmark that learn nothing. Two are told more than the rest:
+    `amp_bayes` how codes are drawn, `vamp_bayes` the noise too. Protocol of Chen, Liu, Wang & Yin
+    2018.
     """
     figures, at, depth = {}, MATRICES[matrix], s["depth"]
     for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
