@@ -424,12 +424,20 @@ def _worth(names: dict) -> dict[str, float]:
     return {f"worth.{kind}.{K}": steps for (kind, K), steps in names["worth"].items()}
 
 
+def _steps(names: dict) -> dict[str, float]:
+    return {f"steps_L.{k + 1}": float(step) for k, step in enumerate(names["steps_L"])}
+
+
 def _coupling(names: dict) -> dict[str, float]:
     return {
         f"coupling.{net}.{kind}": value
         for net, values in names["found"].items()
         for kind, value in zip(("cosine", "null"), values, strict=True)
     }
+
+
+def _benchmark(names: dict) -> dict[str, float]:
+    return {f"benchmark.{name}": score for name, score in names["reached"].items()}
 
 
 def _shift(names: dict) -> dict[str, float]:
@@ -463,13 +471,9 @@ def _thread(names: dict) -> dict[str, float]:
 WANTED = {  # of the chapter's live run: what its claims are about
     "targets-claims": _targets,
     "patches-claims": _worth,
-    "steps-claims": lambda names: {
-        f"steps_L.{k + 1}": float(step) for k, step in enumerate(names["steps_L"])
-    },
+    "steps-claims": _steps,
     "learned-table": _coupling,
-    "benchmark-claims": lambda names: {
-        f"benchmark.{name}": score for name, score in names["reached"].items()
-    },
+    "benchmark-claims": _benchmark,
     "shift-claims": _shift,
     "deeper": lambda names: {"deeper.lista": names["longer_dB"][59] - names["longer_dB"][6]},
     "psd-claims": _psd,
