@@ -180,7 +180,8 @@ RIVALS = {
 
 
 def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
-    """Train the learned AMP for one dictionary, anew at each level of noise, for two lengths.
+    """Train the learned AMP of chapter 2 for one dictionary, anew at each level of noise, for two
+    lengths. After Borgerding, Schniter & Rangan 2017.
 
     Where its directions start is chosen on the validation set. Returns NMSE in dB, and how many
     numbers are learned.
@@ -220,7 +221,9 @@ def rivals_seed(matrix: str, s: dict, seed: int) -> Outcome:
     """Return NMSE in dB of what is not learned, for one dictionary: each at the λ, α or stop that
     is best on the validation set, and that choice; how many steps OMP takes; and the oracle.
 
-    Two are told more than the rest: `amp_bayes` how codes are drawn, `vamp_bayes` the noise too.
+    The rows of chapter 2's benchmark that learn nothing. Two are told more than the rest:
+    `amp_bayes` how codes are drawn, `vamp_bayes` the noise too. Protocol of Chen, Liu, Wang & Yin
+    2018.
     """
     figures, at, depth = {}, MATRICES[matrix], s["depth"]
     for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
@@ -421,12 +424,20 @@ def _worth(names: dict) -> dict[str, float]:
     return {f"worth.{kind}.{K}": steps for (kind, K), steps in names["worth"].items()}
 
 
+def _steps(names: dict) -> dict[str, float]:
+    return {f"steps_L.{k + 1}": float(step) for k, step in enumerate(names["steps_L"])}
+
+
 def _coupling(names: dict) -> dict[str, float]:
     return {
         f"coupling.{net}.{kind}": value
         for net, values in names["found"].items()
         for kind, value in zip(("cosine", "null"), values, strict=True)
     }
+
+
+def _benchmark(names: dict) -> dict[str, float]:
+    return {f"benchmark.{name}": score for name, score in names["reached"].items()}
 
 
 def _shift(names: dict) -> dict[str, float]:
@@ -460,13 +471,9 @@ def _thread(names: dict) -> dict[str, float]:
 WANTED = {  # of the chapter's live run: what its claims are about
     "targets-claims": _targets,
     "patches-claims": _worth,
-    "steps-claims": lambda names: {
-        f"steps_L.{k + 1}": float(step) for k, step in enumerate(names["steps_L"])
-    },
+    "steps-claims": _steps,
     "learned-table": _coupling,
-    "benchmark-claims": lambda names: {
-        f"benchmark.{name}": score for name, score in names["reached"].items()
-    },
+    "benchmark-claims": _benchmark,
     "shift-claims": _shift,
     "deeper": lambda names: {"deeper.lista": names["longer_dB"][59] - names["longer_dB"][6]},
     "psd-claims": _psd,
