@@ -22,7 +22,7 @@ def layer(plus=1.0, drive=1.0, flip=False, theta_of=lambda theta: theta, again=0
     return answer
 
 
-def untrained(scale=None, price=None, plus=1.0, late=1.0, more=0, eye=1.0):
+def untrained(scale=None, price=None, plus=1.0, late=1.0, more=0, eye=1.0, start=0.0, within=None):
     """The loop of an untrained LISTA, written as ISTA, row by row."""
 
     def answer(x, Wd, lmbd, depth):
@@ -31,10 +31,10 @@ def untrained(scale=None, price=None, plus=1.0, late=1.0, more=0, eye=1.0):
         theta = lmbd * a if price is None else price(lmbd, L)
         rows = []
         for one in x:
-            code = torch.zeros(Wd.shape[1]).to(x)
+            code = start * a * (Wd.T @ one)
             for k in range(depth + more):
                 drive = a * (Wd.T @ one) * (late if k else 1.0)
-                heard = eye * code - a * (Wd.T @ (Wd @ code))
+                heard = eye * code - (within or a) * (Wd.T @ (Wd @ code))
                 code = shrunk(drive + plus * heard, theta)
             rows.append(code)
         return torch.stack(rows)
@@ -88,6 +88,12 @@ PLANTED = [
     ("check_my_layer", layer(outside=True), "S z belongs inside"),
     ("check_my_layer", layer(theta_of=lambda t: t.sum() / len(t)), "you took their mean"),
     ("check_my_layer", layer(again=1.0), "a second time"),
+    (
+        "check_my_layer",
+        lambda x, z, We, S, theta: torch.clamp(x @ We.T + z @ S.T - theta, min=0),
+        "this is a ReLU",
+    ),
+    ("check_my_layer", layer(theta_of=torch.exp), "not its logarithm"),
     ("check_my_untrained", untrained(price=lambda lmbd, L: lmbd), "θ is λ/L, not λ"),
     ("check_my_untrained", untrained(scale=lambda L: 1.0), "the factor 1/L is missing"),
     ("check_my_untrained", untrained(scale=lambda L: L**-0.5), "square the singular value"),
@@ -97,6 +103,15 @@ PLANTED = [
     ("check_my_untrained", untrained(more=-1), "one layer too few"),
     ("check_my_untrained", untrained(price=lambda lmbd, L: 0.0), "the shrink is missing"),
     ("check_my_untrained", untrained(eye=0.0), "S has lost its I"),
+    ("check_my_untrained", untrained(start=1.0), "start at z = 0"),
+    ("check_my_untrained", untrained(within=1.0), "in S the factor 1/L"),
+    (
+        "check_my_untrained",
+        lambda x, Wd, lmbd, depth: untrained(scale=lambda L: 1 / float(Wd.norm()) ** 2)(
+            x, Wd, lmbd, depth
+        ),
+        "the Frobenius norm squared",
+    ),
     (
         "check_my_coupled_S",
         coupled(of=lambda We, Wd: torch.einsum("nm,mk->nk", Wd, We)),
@@ -110,7 +125,12 @@ PLANTED = [
     (
         "check_my_coupled_S",
         coupled(of=lambda We, Wd: torch.einsum("nm,nk->mk", Wd, Wd)),
-        "from Wd alone",
+        "We was not used",
+    ),
+    (
+        "check_my_coupled_S",
+        coupled(of=lambda We, Wd: Wd.T @ Wd / torch.linalg.matrix_norm(Wd, 2) ** 2),
+        "the S of ISTA",
     ),
     ("check_my_residual", residual(sign=-1.0), "added back, not subtracted"),
     ("check_my_residual", residual(sign=0.0), "the echo is missing"),
@@ -125,8 +145,38 @@ PLANTED = [
     ("check_my_residual", residual(count=len), "every unit was counted"),
     ("check_my_residual", residual(count=lambda c: 1, over=lambda Wd: 1), "not all of it"),
     ("check_my_residual", residual(target=0.0), "x is missing"),
+    (
+        "check_my_residual",
+        lambda x, z, r, Wd: x - z @ Wd.T + int((z != 0).sum()) / len(Wd) * r,
+        "the whole batch",
+    ),
+    (
+        "check_my_residual",
+        lambda x, z, r, Wd: (x - z @ Wd.T) * (1 + (z != 0).sum(1, keepdim=True) / len(Wd)),
+        "not of the new one",
+    ),
+    (
+        "check_my_residual",
+        lambda x, z, r, Wd: x - z @ Wd.T + (z != 0).sum(1, keepdim=True) / len(x) * r,
+        "how many rows",
+    ),
     ("check_wrong_units", wrong_units(order=(1, 0)), "exchanged"),
     ("check_wrong_units", wrong_units(active=lambda a: a > 0), "negative coefficients"),
+    (
+        "check_wrong_units",
+        lambda z, true: torch.stack(
+            [((z > 0) & (true == 0)).sum(1), ((z == 0) & (true > 0)).sum(1)], 1
+        ),
+        "a negative coefficient is active",
+    ),
+    (
+        "check_wrong_units",
+        lambda z, true: torch.stack(
+            [((z > 0) & (true == 0)).sum(1), ((z <= 0) & (true != 0)).sum(1)], 1
+        ),
+        "in z negative",
+    ),
+    ("check_wrong_units", lambda z, true: wrong_units()(z, true).T, "the shape is"),
     (
         "check_wrong_units",
         lambda z, true: wrong_units()(z, true).sum(0, keepdim=True).repeat(len(z), 1),

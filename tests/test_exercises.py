@@ -428,13 +428,31 @@ PLANTED = [
     ),
     (
         "check_threshold_slope",
+        lambda v, b, slope: -torch.einsum("bm,bm->m", slope, (v.abs() > b).to(slope)),
+        "you took |v| > b",
+    ),
+    (
+        "check_threshold_slope",
         lambda v, b, slope: -torch.einsum("bm,bm->m", slope, torch.relu(v - b)),
         "you multiplied by z",
     ),
     ("check_support_step", lambda z, Wd: row_steps(z, Wd, torch.isfinite), "1/L of all"),
     ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda row: row > 0), "negative coeff"),
     ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda row: row == 0), "the resting fil"),
-    ("check_support_step", lambda z, Wd: 1 / row_steps(z, Wd, lambda r: r != 0), "this is L_S"),
+    ("check_support_step", lambda z, Wd: 1 / row_steps(z, Wd, lambda r: r != 0), "this is L_A"),
+    (
+        "check_support_step",
+        lambda z, Wd: (z != 0).any(1, keepdim=True) / row_steps(z, Wd, lambda r: r != 0),
+        "this is L_A, not 1/L_A",
+    ),
+    (
+        "check_support_step",
+        lambda z, Wd: torch.where(
+            (z != 0).any(1, keepdim=True), row_steps(z, Wd, lambda r: r != 0), 1e12
+        ),
+        "not 1/1e-12",
+    ),
+    ("check_support_step", lambda z, Wd: 2 * row_steps(z, Wd, lambda r: r != 0), "this is 2/L_A"),
     ("check_support_step", lambda z, Wd: row_steps(z, Wd, lambda r: r != 0) ** 0.5, "be squared"),
     (
         "check_support_step",

@@ -35,6 +35,12 @@ def check_my_layer(answer: Function) -> None:
         "z comes in once, through S: you added it a second time": (
             lambda x, z, We, S, theta: shrink(z + x @ We.T + z @ S.T, theta)
         ),
+        "negative coefficients are lost: this is a ReLU, shrink keeps the sign": (
+            lambda x, z, We, S, theta: (x @ We.T + z @ S.T - theta).relu()
+        ),
+        "theta is the threshold itself here, not its logarithm": (
+            lambda x, z, We, S, theta: layer(x, z, We, S, theta.exp())
+        ),
     }
     generator, cases = np.random.default_rng(4), []
     for x, z, Wd in cases_of(4):
@@ -47,10 +53,12 @@ def check_my_layer(answer: Function) -> None:
 def check_my_untrained(answer: Function) -> None:
     """Check the start of LISTA that the reader writes in section 1: it must be ISTA."""
 
-    def untrained(x, Wd, lmbd, depth, step=lambda L: 1 / L, price=None, sign=1.0, every=1.0):
-        L = torch.linalg.eigvalsh(Wd.T @ Wd)[-1]
-        We, z = step(L) * Wd.T, x.new_zeros(len(x), Wd.shape[1])
-        S = torch.eye(Wd.shape[1]).to(Wd) - We @ Wd
+    def untrained(x, Wd, lmbd, depth, price=None, sign=1.0, every=1.0, **planted):
+        L = planted.get("L", torch.linalg.eigvalsh(Wd.T @ Wd)[-1])
+        step = planted.get("step", lambda L: 1 / L)
+        We = step(L) * Wd.T
+        z = planted.get("start", 0.0) * x @ We.T
+        S = torch.eye(Wd.shape[1]).to(Wd) - planted.get("coupling", lambda L: 1.0)(L) * We @ Wd
         for k in range(depth):
             v = (every if k else 1.0) * (x @ We.T) + sign * z @ S.T
             z = shrink(v, lmbd * step(L) if price is None else price(lmbd, L))
@@ -68,6 +76,13 @@ def check_my_untrained(answer: Function) -> None:
         "this is one layer too few": lambda x, Wd, l, depth: untrained(x, Wd, l, depth - 1),
         "the shrink is missing": lambda x, Wd, l, depth: untrained(x, Wd, 0.0, depth),
         "S has lost its I: S = I − Wdᵀ Wd/L": lambda *a: _without_eye(*a),
+        "start at z = 0, not at We x": lambda *a: untrained(*a, start=1.0),
+        "in S the factor 1/L is missing: S = I − Wdᵀ Wd/L": (
+            lambda *a: untrained(*a, coupling=lambda L: L)
+        ),
+        "this L is the Frobenius norm squared, safe but too large: the largest eigenvalue is L": (
+            lambda x, Wd, l, depth: untrained(x, Wd, l, depth, L=Wd.square().sum())
+        ),
     }
     cases = [(x, Wd, 0.3, depth) for (x, _, Wd), depth in zip(cases_of(21), (3, 5), strict=True)]
     exercise(answer, untrained, mistakes, cases)
@@ -95,9 +110,10 @@ def check_my_coupled_S(answer: Function) -> None:
         "this is its transpose: units hear each other the wrong way round": (
             lambda We, Wd: coupled(We, Wd).T
         ),
-        "this is the S of ISTA, from Wd alone: We need not be Wdᵀ": (
-            lambda We, Wd: torch.eye(len(We)).to(We) - Wd.T @ Wd
+        "this is the S of ISTA, from Wd alone: We need not be Wdᵀ/L": (
+            lambda We, Wd: coupled(Wd.T / torch.linalg.eigvalsh(Wd.T @ Wd)[-1], Wd)
         ),
+        "this is I − Wdᵀ Wd, from Wd alone: We was not used": lambda We, Wd: coupled(Wd.T, Wd),
     }
     generator, cases = np.random.default_rng(22), []
     for _, _, Wd in cases_of(22):
@@ -134,6 +150,15 @@ def check_my_residual(answer: Function) -> None:
             lambda *a: residual(*a, many=lambda z: len(a[3]))
         ),
         "x is missing": lambda x, z, before, Wd: residual(0 * x, z, before, Wd),
+        "each row counts its own active units: you counted the whole batch": (
+            lambda *a: residual(*a, many=lambda z: (z != 0).sum())
+        ),
+        "the echo is of the residual before, not of the new one": (
+            lambda x, z, before, Wd: residual(x, z, x - z @ Wd.T, Wd)
+        ),
+        "divide by n, the numbers in x, not by how many rows there are": (
+            lambda x, z, before, Wd: residual(x, z, before, Wd, over=len(x))
+        ),
     }
     generator, cases = np.random.default_rng(23), []
     for x, z, Wd in cases_of(23):
@@ -154,6 +179,12 @@ def check_wrong_units(answer: Function) -> None:
         "negative coefficients are active, too": (
             lambda z, true: both((z > 0) & (true <= 0), (z <= 0) & (true > 0))
         ),
+        "a negative coefficient is active, too: a unit is active where it is not 0": (
+            lambda z, true: both((z > 0) & (true == 0), (z == 0) & (true > 0))
+        ),
+        "in z negative coefficients are active, too": (
+            lambda z, true: both((z > 0) & (true == 0), (z <= 0) & (true != 0))
+        ),
         "each row is counted by itself: you counted the batch": (
             lambda z, true: (
                 both((z != 0) & (true == 0), (z == 0) & (true != 0)).sum(0).expand(len(z), 2)
@@ -167,8 +198,9 @@ def check_wrong_units(answer: Function) -> None:
         ),
     }
     generator, cases = np.random.default_rng(24), []
-    for _, z, _ in cases_of(24):
-        other = normal(generator, *z.shape)
+    for B, m in ((3, 12), (5, 30)):  # not 2 rows, or an answer (2, B) would have the right shape
+        z, other = normal(generator, B, m), normal(generator, B, m)
+        z = z * (z.abs() > 1)
         cases.append((torch.where(other.abs() > 0.8, z, other * (other > 0.3)), z))
     exercise(
         answer,
@@ -191,6 +223,9 @@ def check_threshold_slope(answer: Function) -> None:
         "a unit is on where v > b, not where v > 0": lambda v, b, slope: -(slope * (v > 0)).sum(0),
         "this is for shrink; here a unit with v < −b is off, too": (
             lambda v, b, slope: -(slope * v.sign() * (v.abs() > b)).sum(0)
+        ),
+        "a unit with v < −b is off, too: you took |v| > b": (
+            lambda v, b, slope: -(slope * (v.abs() > b)).sum(0)
         ),
         "you multiplied by z: the slope is −1 where a unit is on, whatever z is": (
             lambda v, b, slope: -(slope * (v - b).clamp(min=0)).sum(0)
@@ -220,7 +255,11 @@ def check_support_step(answer: Function) -> None:
             lambda z, Wd: step(z, Wd, on=z > 0)
         ),
         "these are the resting filters": lambda z, Wd: step(z, Wd, on=z == 0),
-        "this is L_S; the step is 1/L_S": lambda z, Wd: 1 / step(z, Wd),
+        "this is L_A; the step is 1/L_A": lambda z, Wd: 1 / step(z, Wd),
+        "this is L_A, not 1/L_A, and a row with no active unit gets 1/L": (
+            lambda z, Wd: (z != 0).any(1, keepdim=True) / step(z, Wd)
+        ),
+        "this is 2/L_A, the limit; the step is 1/L_A": lambda z, Wd: 2 * step(z, Wd),
         "the largest singular value must be squared": lambda z, Wd: step(z, Wd).sqrt(),
         "each row has its own support: you took all together": (
             lambda z, Wd: step(z, Wd, on=(z != 0).any(0).expand_as(z))
@@ -229,6 +268,12 @@ def check_support_step(answer: Function) -> None:
             lambda z, Wd: 1 / ((z != 0).to(Wd) @ Wd.square().sum(0)).unsqueeze(1)
         ),
     }
+    for least in (1e-6, 1e-8, 1e-9, 1e-12):  # what eigenvalues are often clamped to
+        mistakes[f"a row with no active unit gets 1/L, not 1/{least:g}"] = (
+            lambda z, Wd, least=least: torch.where(
+                (z != 0).any(1, keepdim=True), step(z, Wd), 1 / least
+            )
+        )
     cases = [(z, Wd) for _, z, Wd in cases_of(6)]
     z, Wd = cases[1]
     cases.append((torch.cat([z[:2], 0 * z[:1]]), Wd))  # the last row has no active unit
