@@ -398,7 +398,9 @@ def amp(x: Tensor, Wd: Tensor, alpha: float, steps: int) -> Tensor:
 def shrink_risk(s: float, theta: float, c: float = 0.0) -> float:
     """Return the mean of (shrink(v, θ) − c v)² for v of a normal law, mean 0 and deviation s > 0.
 
-    With c = 0 it is what θ >= 0 leaves of pure noise. In closed form.
+    With c = 0 it is what θ >= 0 leaves of pure noise. For an active unit v = z + noise has s² = 1 +
+    τ², and z is c v with c = 1/s², and a rest of variance (τ/s)² that v does not know. In closed
+    form.
     """
     a = theta / s
     beyond = math.erfc(a / 2**0.5)  # how often |v| > θ
