@@ -20,6 +20,7 @@ from course_utils.reproduce import (
     reproduce,
     run_locally,
     run_on_cluster,
+    speed,
 )
 from course_utils.reproduce.record import commit
 from course_utils.reproduce.stale import page, stale
@@ -30,6 +31,7 @@ from course_utils.tools.files import NOTEBOOKS, RESULTS, write
 RUNS = {
     "ista": ({"all": Part(ista.ista_seed, 3)}, ista.ISTA),
     "ista_live": live.part(ista, "01_ista.ipynb"),
+    "speed": ({"all": Part(speed.speed_seed, 3)}, speed.SPEED),
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
     "lista_live": live.part(lista, "02_lista.ipynb"),
