@@ -18,13 +18,13 @@ from course_utils.exercises.groups import (
 from course_utils.exercises.ista import (
     check_debias,
     check_elastic_shrink,
-    check_elastic_step,
     check_grown_factor,
     check_kkt_violation_nonneg,
     check_my_dual_point,
     check_my_shrink,
     check_my_step,
     check_safe_to_drop,
+    check_weighted_codes,
 )
 from course_utils.exercises.lista import (
     check_lista_forward,
@@ -52,7 +52,6 @@ __all__ = [
     "check_debias",
     "check_drawn_code",
     "check_elastic_shrink",
-    "check_elastic_step",
     "check_evidence_at_test",
     "check_expected_error",
     "check_group_lambda_max",
@@ -76,4 +75,5 @@ __all__ = [
     "check_turns_round",
     "check_units_along",
     "check_water_bits",
+    "check_weighted_codes",
 ]
