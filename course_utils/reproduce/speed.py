@@ -25,9 +25,9 @@ SPEED = {
     "lmbd": [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5],  # in units of each patch's λ_max
     "gaps": [1e-3, 1e-4],
     "size": 12,
-    "count": 2000,
-    "repeats": 3,
-    "learn": {"count": 20_000, "lmbd": 2.0, "steps": 300},
+    "count": 1000,
+    "repeats": 1,  # the median of the seeds counts
+    "learn": {"count": 20_000, "lmbd": 2.0, "steps": 200},
 }
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}  # of SPAMS
