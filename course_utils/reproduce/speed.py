@@ -36,7 +36,8 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}  # of SPAMS
 def speed_seed(settings: dict, seed: int) -> Outcome:
     """Return, for each number of atoms and each λ, how many times as long as SPAMS' LARS
     `sparse_codes` takes for each gap, SPAMS working in float32 and in float64; and the largest
-    relative duality gap that SPAMS leaves in either precision.
+    relative duality gap that SPAMS leaves in either precision. SPAMS: Mairal, Bach, Ponce & Sapiro
+    2010.
 
     Raises ModuleNotFoundError where SPAMS is not installed.
     """
