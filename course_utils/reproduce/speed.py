@@ -36,10 +36,10 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}  # of SPAMS
 def speed_seed(settings: dict, seed: int) -> Outcome:
     """Return, for each number of atoms and each λ, how many times as long as SPAMS' LARS
     `sparse_codes` takes for each gap, SPAMS working in float32 and in float64; and the largest
-    relative duality gap that SPAMS leaves in either precision. SPAMS: Mairal, Bach, Ponce & Sapiro
-    2010.
+    relative duality gap that SPAMS leaves in either precision.
 
-    Raises ModuleNotFoundError where SPAMS is not installed.
+    SPAMS is by Mairal, Bach, Ponce & Sapiro 2010. Raises ModuleNotFoundError where SPAMS is not
+    installed.
     """
     s, generator, figures = settings, np.random.default_rng(seed), {}
     train = photograph_patches(s["size"], s["learn"]["count"], generator)
