@@ -69,6 +69,13 @@ def factor(R, W_S, w, corner=lambda ww, aa: math.sqrt(ww - aa), solve=True, lowe
     return torch.tensor(rows).to(R)
 
 
+def own_corner(R, w):
+    """A grown factor whose corner fits the row beside it, be that right or wrong."""
+    R = R.clone()
+    R[-1, -1] = math.sqrt(max(0.0, float(w @ w - R[-1, :-1] @ R[-1, :-1])))
+    return R
+
+
 def priced(prices, start=lambda W, w: W, end=lambda z, w: z, steps=4000):
     """Codes of λ Σ w_i |z_i| by plain steps, a threshold for each unit, with what is planted."""
 
@@ -209,4 +216,21 @@ PLANTED = [
     ("check_weighted_codes", priced(lambda w: w.mean()), "you took their mean"),
     ("check_weighted_codes", priced(lambda w: w.norm()), "belongs to the columns"),
     ("check_weighted_codes", lambda x, Wd, lmbd, w: x @ Wd.T, "raised RuntimeError"),
+    ("check_elastic_shrink", each(lambda v, t, mu: soft(v, t) / (1 + mu / 2)), "not by 1 + μ/2"),
+    (
+        "check_weighted_codes",
+        priced(lambda w: 1 / w, end=lambda z, w: z / w),
+        "what returns is w z",
+    ),
+    (
+        "check_weighted_codes",
+        priced(lambda w: 1 / w, end=lambda z, w: z / w / w),
+        "multiplied by w, and must be divided",
+    ),
+    ("check_grown_factor", lambda *a: own_corner(factor(*a, solve=False), a[2]), "W_Aᵀ w itself"),
+    (
+        "check_grown_factor",
+        lambda *a: own_corner(factor(*a, lower=False), a[2]),
+        "yours solves Rᵀ a",
+    ),
 ]

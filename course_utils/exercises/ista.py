@@ -138,6 +138,9 @@ def check_elastic_shrink(answer: Function) -> None:
         "the slope of (μ/2) z² is μ z: divide by 1 + μ, not by 1 + 2 μ": lambda v, theta, mu: (
             shrink(v, theta) / (1 + 2 * mu)
         ),
+        "the slope of (μ/2) z² is μ z: divide by 1 + μ, not by 1 + μ/2": lambda v, theta, mu: (
+            shrink(v, theta) / (1 + mu / 2)
+        ),
         "divide by 1 + μ: the bowl ½ (z − v)² has a slope, too": lambda v, theta, mu: (
             shrink(v, theta) / mu
         ),
@@ -188,6 +191,16 @@ def check_grown_factor(answer: Function) -> None:
             solved(R.T, W_A.T @ w, upper=True),
             (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt(),
         ),
+        "the new row is not W_Aᵀ w itself: solve R a = W_Aᵀ w for it": lambda R, W_A, w: joined(
+            R, W_A.T @ w, (w @ w - (W_A.T @ w).square().sum()).clamp(min=0).sqrt()
+        ),
+        "R is lower: the new row solves R a = W_Aᵀ w, and yours solves Rᵀ a": (
+            lambda R, W_A, w: joined(
+                R,
+                solved(R.T, W_A.T @ w, upper=True),
+                (w @ w - solved(R.T, W_A.T @ w, upper=True).square().sum()).clamp(min=0).sqrt(),
+            )
+        ),
         "the corner is the root of wᵀw − aᵀa: the root is missing": lambda R, W_A, w: joined(
             R, solved(R, W_A.T @ w), w @ w - solved(R, W_A.T @ w).square().sum()
         ),
@@ -237,6 +250,12 @@ def check_weighted_codes(answer: Function) -> None:
         ),
         "a filter that costs more gets shorter: divide the filters by w": lambda x, Wd, lmbd, w: (
             coded(x, Wd * w, lmbd) * w
+        ),
+        "filters that cost more get shorter, not longer: Wd / w, and what returns is w z": (
+            lambda x, Wd, lmbd, w: coded(x, Wd * w, lmbd)
+        ),
+        "the filters were multiplied by w, and must be divided": lambda x, Wd, lmbd, w: (
+            coded(x, Wd * w, lmbd) / w
         ),
         "only the code was divided: divide the filters by w as well, and leave them so": (
             lambda x, Wd, lmbd, w: coded(x, Wd, lmbd) / w
