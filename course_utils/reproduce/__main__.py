@@ -37,6 +37,10 @@ RUNS = {
         {name: Part(partial(drsae.paper_seed, name), 5) for name in drsae.NETS},
         drsae.PAPER | {"nets": drsae.NETS},
     ),
+    "drsae_paper": (
+        {name: Part(partial(drsae.recipe_seed, name), 5) for name in drsae.RECIPE["nets"]},
+        drsae.RECIPE,
+    ),
     "drsae_ablation": (
         {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
