@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import planted_drsae
 import planted_ista
 import pytest
 import torch
@@ -276,6 +277,7 @@ def poured(variances, level, bits=lambda v, level: math.log2(v / level) / 2, ove
 
 
 RIGHT = [
+    *planted_drsae.RIGHT,
     *planted_ista.RIGHT,
     ("check_elastic_step", elastic()),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
@@ -306,6 +308,7 @@ RIGHT = [
     ("check_water_bits", poured),
 ]
 PLANTED = [
+    *planted_drsae.PLANTED,
     *planted_ista.PLANTED,
     ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
     ("check_elastic_step", elastic(mu_times=2), "is μ z, not 2 μ z"),

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pooch
 import torch
-from torch import Tensor
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
+from torch.nn.utils import parametrize
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -40,7 +41,8 @@ PAPER = {
     "unlabelled_too": True,  # images without a label are rebuilt, too
     "weights": {"reconstruction": 1.0, "sparsity": 0.018, "classification": 0.2},
     "bounds": drsae.BOUNDS,
-    "S": "learned",  # or "fixed", as it starts, or "zero"
+    "S": "learned",  # or "fixed", as it starts, or "zero", or one of MADE
+    "evidence": "direction",  # of the code, or of the "code" with its length
     "epochs_without_labels": 12,  # of all epochs, those before classification joins
     "epochs": 30,
     "batch": 64,
@@ -101,15 +103,15 @@ def train_on_mnist(
     """
     images, labelled, choose_on, test_on = mnist_parts(seed, s)
     net = first_net(images.x, s, seed)
-    slopes = {"slopes_untrained": drsae.slope_norms(net, *_few(labelled), s["weights"])}
+    slopes = {"slopes_untrained": drsae.slope_norms(net, *few_of(labelled), s["weights"])}
     state = learner(net, s)
-    kept = _kept(s, seed, record.code_of(train_on_mnist))
+    kept = kept_at(s, seed, record.code_of(train_on_mnist))
     epoch, best, chosen = _load(kept, state)
     while epoch < s["epochs"]:
         weights = dict(s["weights"])
         if epoch < s["epochs_without_labels"]:
             weights["classification"] = 0.0
-        step = averaging_step(state, weights, s["bounds"])
+        step = averaging_step(state, weights, s["bounds"], CRITERIA[s["evidence"]])
         batches = pairs(images, labelled, s["batch"], np.random.default_rng([seed, epoch]))
         fit(step, net, batches, _steps(s))
         average = state["average"].module
@@ -127,7 +129,7 @@ def train_on_mnist(
     figures[f"never_on_percent.{name}"] = 100 * (~alive).float().mean().item()
     figures |= {f"{key}.{name}": value for key, value in drsae.unit_shares(net, alive).items()}
     kept.unlink()
-    slopes["slopes_trained"] = drsae.slope_norms(net, *_few(labelled), s["weights"])
+    slopes["slopes_trained"] = drsae.slope_norms(net, *few_of(labelled), s["weights"])
     return figures, dict(net.named_parameters()) | slopes | statistics
 
 
@@ -162,8 +164,12 @@ ABLATIONS = {f"T{T}": {"T": T, "rates": rates(T)} for T in (1, 2, 5, 11)} | {
     "no_reconstruction": _without("reconstruction") | AT_ONCE,
     "classification_only": ALONE,
     "no_sparsity": _without("sparsity"),
+    "at_once_no_sparsity": _without("sparsity") | AT_ONCE,
     "S_zero": {"S": "zero"},
     "S_fixed": {"S": "fixed"},
+    "S_coupled": {"S": "coupled"},
+    "tied": {"S": "tied"},
+    "length_kept": {"evidence": "code"},
     "We_free": {"bounds": {"Wd": 1.0, "Wc": 5.0}},
 }
 for few in (10, 100, 1000):  # labels of each digit
@@ -171,6 +177,7 @@ for few in (10, 100, 1000):  # labels of each digit
     ABLATIONS[f"labels{few}_classification_only"] = ALONE | only
     ABLATIONS[f"labels{few}_labelled_images"] = only
     ABLATIONS[f"labels{few}_all_images"] = {"labels_per_class": few}
+    ABLATIONS[f"labels{few}_all_at_once"] = {"labels_per_class": few} | AT_ONCE
 
 
 def ablation_seed(name: str, s: dict, seed: int) -> Outcome:
@@ -181,6 +188,52 @@ def ablation_seed(name: str, s: dict, seed: int) -> Outcome:
     figures, _ = train_on_mnist(name, s | s["ablations"][name], seed)
     figures[f"ablation.{name}"] = figures.pop(f"test_error_percent.{name}")
     return figures, {}
+
+
+PROBES = {"C": [1.0, 10.0, 100.0, 1000.0], "labels": [10, 100, 1000, None]}
+
+
+def probe_seed(name: str, s: dict, seed: int) -> Outcome:
+    """Put a linear classifier on what nothing with a label has touched; return its errors, for few
+    labels of each digit and for all.
+
+    name: "pixels", or "frozen", for directions of codes of a network trained without labels for as
+    many passes as the ablations. The validation error chooses C; then the test set is read, once.
+    """
+    images, _, choose_on, test_on = mnist_parts(seed, s)
+    of = (lambda x: x) if name == "pixels" else codes_without_labels(images, s, seed)
+    figures = {}
+    for few in s["probes"]["labels"]:
+        key = name if few is None else f"labels{few}_{name}"
+        part = images if few is None else first_of_each(images, few)
+        fits = [_linear(of(part.x), part.y, C) for C in s["probes"]["C"]]
+        errors = [_wrong_percent(fit, of(choose_on.x), choose_on.y) for fit in fits]
+        best = int(np.argmin(errors))
+        figures[f"validation_error_percent.{key}"] = errors[best]
+        figures[f"C.{key}"] = s["probes"]["C"][best]
+        figures[f"ablation.{key}"] = _wrong_percent(fits[best], of(test_on.x), test_on.y)
+    return figures, {}
+
+
+def codes_without_labels(images: Labelled, s: dict, seed: int) -> Callable[[Tensor], Tensor]:
+    """Return a function of x (B, n): the direction (B, m) of its code, by the running average of a
+    network that was trained on images without their labels."""
+    state = adam(first_net(images.x, s, seed), s)
+    weights = s["weights"] | {"classification": 0.0}
+    step = averaging_step(state, weights, s["bounds"])
+    for epoch in range(s["epochs"]):
+        batches = pairs(images, images, s["batch"], np.random.default_rng([seed, epoch]))
+        fit(step, state["net"], batches, _steps(s))
+    net = state["average"].module.requires_grad_(False)
+    return lambda x: normalize(torch.cat([net(rows) for rows in x.split(5000)]))
+
+
+def _linear(x: Tensor, y: Tensor, C: float) -> LogisticRegression:
+    return LogisticRegression(C=C, max_iter=1000).fit(x.numpy(force=True), y.numpy(force=True))
+
+
+def _wrong_percent(fitted: LogisticRegression, x: Tensor, y: Tensor) -> float:
+    return 100 * (1 - fitted.score(x.numpy(force=True), y.numpy(force=True)))
 
 
 DESCENT = {
@@ -199,314 +252,57 @@ def descent_seed(name: str, s: dict, seed: int) -> Outcome:
     return figures, weights if name == "200x11" else {}
 
 
-RECIPE = {
-    "split": [50_000, 10_000],
-    "weights": {"reconstruction": 5.0, "sparsity": 0.09, "classification": 1.0},
-    "bounds": drsae.BOUNDS,
-    "b": 1e-5,  # of each unit, at first
-    "batch": 20,
-    "held": 2,  # after so many steps, what is too long is shortened
-    "rate": 5e-3,  # on slopes summed over the minibatch
-    "fall": 5e-7,  # after k images the rate is divided by 1 + fall k
-    "passes_without_labels": 100,
-    "passes": 1100,
-    "patience": 100,  # passes with labels that bring nothing before training ends
-    "nets": {  # units and iterations
-        "200x2": {"m": 200, "T": 2},
-        "200x11": {"m": 200, "T": 11},
-        "400x11": {"m": 400, "T": 11},
-    },
-}
-Matrices = dict[str, Tensor]
-
-
-def recipe_seed(name: str, s: dict, seed: int) -> Outcome:
-    """Train one of the nets as the paper did, as long as it did; return its figures and weights.
-
-    Rolfe & LeCun 2013, table 1; what the paper leaves open is as in its authors' code: 100 passes
-    without labels, then with, by plain gradient descent. The validation error of the weights
-    themselves chooses the pass (a draw goes to the lower logistic loss); only then is the test set
-    read, once. Minibatches hold 20 images, not 10, whose slopes are summed. After each pass all
-    that is needed to go on is kept in the cache.
-    """
-    s = s | s["nets"][name]
-    images, choose_on, test_on = recipe_parts(seed, s)
-    first = first_matrices(images.x, s, seed)
-    state = {"net": first, "history": [], "best": [np.inf, np.inf], "chosen": first, "at": 0}
-    kept = _kept(s, seed, record.code_of(recipe_seed))
-    if kept.is_file():
-        state = torch.load(kept)
-    while not finished(state, s):
-        state = after_one_more_pass(state, images, choose_on, s, seed)
-        with replacing(kept) as file:
-            torch.save(state, file)
-    net, passed = state["chosen"], len(state["history"])
-    figures = {"validation_error_percent": state["best"][0], "passes": state["at"]}
-    figures |= {"passes_run": passed, "test_error_percent": watched(net, test_on, s)["error"]}
-    found = statistics_of(net, choose_on, s)
-    figures |= kinds_of(net, choose_on, found, s)
-    found |= {"history": torch.tensor(state["history"]), "angle": angles_of(net)}
-    if name != "200x2":
-        few = _few(images)
-        found |= net | by_iteration(net, choose_on) | {"slopes_untrained": fading(first, few, s)}
-        found["slopes_trained"] = fading(net, few, s)
-    kept.unlink()
-    return (
-        {f"{key}.{name}": value for key, value in figures.items()},
-        {f"{key}.{name}": value for key, value in found.items()},
-    )
-
-
-def recipe_parts(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled]:
-    """Return images of norm 1 to train on, to choose with, to test on, with their digits."""
-    train, test = (Labelled(normalize(x), y) for x, y in mnist())
-    images, choose_on = split(train, s["split"], np.random.default_rng([seed, 10**6]))
-    return images, choose_on, test
-
-
-def first_matrices(x: Tensor, s: dict, seed: int) -> Matrices:
-    """Return the network before training on images x (N, n): ISTA's matrices, and Wc zero."""
-    Wd = drsae.noisy_images(x, s["m"], np.random.default_rng([seed, 10**6 + 1]))
-    step = drsae.longest_step(Wd, s["T"])
-    return {
-        "We": step * Wd.T,
-        "S": torch.eye(s["m"]) - step * Wd.T @ Wd,
-        "b": torch.full((s["m"],), s["b"]),
-        "Wd": Wd,
-        "Wc": torch.zeros(10, s["m"]),
-    }
-
-
-def finished(state: dict, s: dict) -> bool:
-    """Return whether all passes are done, or patience is at its end."""
-    passed = len(state["history"])
-    waited = passed - max(state["at"], s["passes_without_labels"])
-    return passed >= s["passes"] or waited >= s["patience"]
-
-
-def after_one_more_pass(
-    state: dict, images: Labelled, choose_on: Labelled, s: dict, seed: int
-) -> dict:
-    """Return the state after one more pass over the images; its net is changed in place.
-
-    Raises FloatingPointError if the net then gives no finite figures.
-    """
-    net = {key: W.clone() for key, W in state["net"].items()}
-    passed = len(state["history"])
-    labels = passed >= s["passes_without_labels"]
-    weights = s["weights"] | ({} if labels else {"classification": 0.0})
-    one_pass(net, images, weights, s, seed, passed)
-    seen = watched(net, choose_on, s)
-    if not np.isfinite(list(seen.values())).all():
-        raise FloatingPointError(f"pass {passed}: {seen}")
-    told = ", ".join(f"{key} {value:.4g}" for key, value in seen.items())
-    print(f"  pass {passed + 1}: {told}", flush=True)
-    state = state | {"net": net, "history": [*state["history"], list(seen.values())]}
-    if labels and [seen["error"], seen["logistic"]] < state["best"]:
-        state |= {"best": [seen["error"], seen["logistic"]], "chosen": net, "at": passed + 1}
-    return state
-
-
-def one_pass(
-    net: Matrices, images: Labelled, weights: dict[str, float], s: dict, seed: int, passed: int
-) -> None:
-    """Descend once over the images, in place; each matrix at the rate over how often it is used,
-    Wc at a fifth of it."""
-    uses = {"We": s["T"], "b": s["T"], "S": max(s["T"] - 1, 1), "Wd": 1, "Wc": 5}
-    steps = len(images.x) // s["batch"]
-    rows = minibatches(len(images.x), s["batch"], np.random.default_rng([seed, passed]))
-    for k, i in enumerate(islice(rows, steps), passed * steps):
-        rate = s["rate"] / (1 + s["fall"] * k * s["batch"])
-        for name, (left, right) in factors(net, images.x[i], images.y[i], weights, s["T"]).items():
-            net[name].view(len(net[name]), -1).addmm_(left.T, right, alpha=-rate / uses[name])
-        if k % s["held"] == 0:
-            hold(net, s)
-    hold(net, s)
-
-
-def hold(net: Matrices, s: dict) -> None:
-    """Shorten, in place, what is longer than its bound; that of We is over T."""
-    for name, longest in s["bounds"].items():
-        longest = longest / s["T"] if name == "We" else longest
-        drsae.shorten(net[name], longest, dim=0 if name == "Wd" else 1)
-
-
-def codes_of(net: Matrices, x: Tensor, T: int) -> Tensor:
-    """Return the code after each iteration, (T, B, m), for x (B, n)."""
-    u = torch.addmm(-net["b"], x, net["We"].T)
-    codes = u.new_empty(T, *u.shape)
-    torch.clamp(u, min=0, out=codes[0])
-    for t in range(1, T):
-        torch.addmm(u, codes[t - 1], net["S"].T, out=codes[t]).relu_()
-    return codes
-
-
-def factors(
-    net: Matrices, x: Tensor, y: Tensor, weights: dict[str, float], T: int
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return for each matrix two factors (k, rows) and (k, columns): the slope of the weighted
-    criteria, summed over the minibatch x (B, n), y (B,), is left.T @ right.
-
-    By hand: each slope is a product of what comes back from above and what was sent up.
-    """
-    codes = codes_of(net, x, T)
-    back, rest, surplus = going_back(net, codes, x, y, weights)
-    direction = normalize(codes[-1])
-    total = back.sum(0)
-    return {
-        "We": (total, x),
-        "b": (total, -x.new_ones(len(x), 1)),
-        "S": (back[1:].flatten(0, 1), codes[:-1].flatten(0, 1)),
-        "Wd": (weights["reconstruction"] * rest, codes[-1]),
-        "Wc": (weights["classification"] * surplus, direction),
-    }
-
-
-def going_back(
-    net: Matrices, codes: Tensor, x: Tensor, y: Tensor, weights: dict[str, float]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the slope of the summed criteria with respect to what each unit adds up at each
-    iteration, (T, B, m); Wd z − x; and by how much the softmax exceeds the truth, (B, c).
-
-    Nothing goes back through a unit that rests: its slope is zero there.
-    """
-    z = codes[-1]
-    rest = z @ net["Wd"].T - x
-    arrives = weights["reconstruction"] * rest @ net["Wd"] + weights["sparsity"]
-    length = z.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    direction = z / length
-    surplus = (direction @ net["Wc"].T).softmax(1)
-    surplus[torch.arange(len(y)), y] -= 1
-    along = weights["classification"] * surplus @ net["Wc"]
-    arrives += (along - direction * (direction * along).sum(1, keepdim=True)) / length
-    back = torch.empty_like(codes)
-    back[-1] = arrives * (z > 0)
-    for t in range(len(codes) - 2, -1, -1):
-        torch.mm(back[t + 1], net["S"], out=back[t]).mul_(codes[t] > 0)
-    return back, rest, surplus
-
-
-def last_codes(net: Matrices, x: Tensor, T: int) -> Tensor:
-    """Return the code (B, m) after T iterations, for x (B, n), a block of rows at a time."""
-    return torch.cat([codes_of(net, rows, T)[-1] for rows in x.split(1000)])
-
-
-def watched(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return what is watched after each pass: error and units in percent, criteria as means."""
-    z = last_codes(net, part.x, s["T"])
-    evidence = normalize(z) @ net["Wc"].T
-    angle = angles_of(net)
-    return {
-        "error": 100 * (evidence.argmax(1) != part.y).double().mean().item(),
-        "logistic": cross_entropy(evidence, part.y).item(),
-        "reconstruction": 0.5 * (part.x - z @ net["Wd"].T).square().sum(1).mean().item(),
-        "sparsity": z.sum(1).mean().item(),
-        "on": 100 * (z > 0).double().mean().item(),
-        "never_on": 100 * (z.amax(0) == 0).double().mean().item(),
-        "part": 100 * (angle < 0.5).double().mean().item(),
-        "categorical": 100 * (angle > 0.7).double().mean().item(),
-    }
-
-
-def angles_of(net: Matrices) -> Tensor:
-    """Return the angle, in radians, between row of We and column of Wd, for each unit: (m,)."""
-    cosine = (normalize(net["We"], dim=1) * normalize(net["Wd"], dim=0).T).sum(1)
-    return cosine.clamp(-1, 1).acos()
-
-
-def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
-    """Return, for each unit: how often it is on at the end, how often at t = 2 but not at t = 1,
-    and the mean of its last code for each digit (m, 10)."""
-    codes = codes_of(net, part.x, 2)
-    z = last_codes(net, part.x, s["T"])
-    return {
-        "on": (z > 0).float().mean(0),
-        "on_at_2_first": ((codes[0] == 0) & (codes[1] > 0)).float().mean(0),
-        "means": torch.stack([z[part.y == digit].mean(0) for digit in range(10)], 1),
-    }
-
-
-def kinds_of(net: Matrices, part: Labelled, found: dict[str, Tensor], s: dict) -> dict[str, float]:
-    """Return what tells part-units (angle < 0.5) from categorical-units (> 0.7), and what S says
-    beside ISTA's −(1.25 / T) Wdᵀ Wd; nan where a kind has no unit.
-
-    Units that are never on for the images of part are left out.
-    """
-    angle, alive = angles_of(net), found["on"] > 0
-    lateral = net["S"] - torch.eye(len(angle))
-    null = -s["bounds"]["We"] / s["T"] * net["Wd"].T @ net["Wd"]
-    z = last_codes(net, part.x, s["T"])
-    figures = {"never_on_percent": 100 * (~alive).double().mean().item()}
-    figures["largest_row_of_S"] = net["S"].norm(dim=1).max().item()
-    for kind, units in {
-        "part": alive & (angle < 0.5),
-        "categorical": alive & (angle > 0.7),
-    }.items():
-        figures[f"{kind}_units_percent"] = 100 * (units.sum() / alive.sum()).item()
-        figures[f"diagonal_{kind}"] = lateral.diagonal()[units].mean().item()
-        figures[f"diagonal_null_{kind}"] = null.diagonal()[units].mean().item()
-        figures[f"row_{kind}"] = lateral[units].norm(dim=1).mean().item()
-        figures[f"row_null_{kind}"] = null[units].norm(dim=1).mean().item()
-        waking = (found["on_at_2_first"] / found["on"])[units]
-        figures[f"waking_{kind}"] = waking.mean().item()
-        rest = part.x - (z * units) @ net["Wd"].T
-        figures[f"rest_percent_{kind}"] = 100 * (rest.square().sum() / part.x.square().sum()).item()
-    rest = part.x - z @ net["Wd"].T
-    figures["rest_percent"] = 100 * (rest.square().sum() / part.x.square().sum()).item()
-    return figures | blocks_of(net, lateral, null, angle.masked_fill(~alive, 0).argsort()[-20:])
-
-
-def blocks_of(net: Matrices, lateral: Tensor, null: Tensor, top: Tensor) -> dict[str, float]:
-    """Return, among the units top, the mean of S − I and of its null between those whose largest
-    weight in Wc is for the same digit (friends) and for others (rivals), and the share below 0."""
-    digit = net["Wc"][:, top].argmax(0)
-    same = digit[:, None] == digit
-    pairs = {"rivals": ~same, "friends": same & ~torch.eye(len(top), dtype=torch.bool)}
-    figures = {}
-    for who, mask in pairs.items():
-        for what, matrix in {"S": lateral, "null": null}.items():
-            entries = matrix[top][:, top][mask]
-            figures[f"{who}_{what}"] = entries.mean().item()
-            figures[f"{who}_{what}_negative_percent"] = 100 * (entries < 0).double().mean().item()
-    return figures
-
-
-def by_iteration(net: Matrices, part: Labelled, most: int = 30) -> dict[str, Tensor]:
-    """Return for t = 1 … most, each (most,): error in percent, the share of ‖x‖² that Wd z leaves
-    at the best scale for each image, ‖z‖₁, units on in percent, and the share that the best linear
-    decoder leaves of the second half of part, when it is fitted to the first."""
-    names = ("error_at", "rest_at", "l1_at", "on_at", "rest_best_decoder_at")
-    rows = []
-    for t in range(1, most + 1):
-        z = last_codes(net, part.x, t)
-        wrong = (normalize(z) @ net["Wc"].T).argmax(1) != part.y
-        cosine = (normalize(z @ net["Wd"].T) * normalize(part.x)).sum(1)
-        half = len(z) // 2
-        best = torch.linalg.lstsq(z[:half].double(), part.x[:half].double(), driver="gelsd")
-        rest = part.x[half:] - z[half:].double() @ best.solution
-        left = rest.square().sum() / part.x[half:].square().sum()
-        shares = (wrong.double().mean(), (1 - cosine.square()).mean())
-        rows.append(
-            [100 * shares[0], shares[1], z.sum(1).mean(), 100 * (z > 0).float().mean(), left]
-        )
-    return dict(zip(names, torch.tensor(rows).T, strict=True))
-
-
-def fading(net: Matrices, part: Labelled, s: dict) -> Tensor:
-    """Return the norm of the slope of the criteria, at each iteration: (T,). It is that of what
-    each unit adds up, so that units at rest, through which nothing flows, do not count."""
-    codes = codes_of(net, part.x, s["T"])
-    return going_back(net, codes, part.x, part.y, s["weights"])[0].flatten(1).norm(dim=1)
-
-
-def averaging_step(state: dict, weights: dict, bounds: dict) -> drsae.Step:
+def averaging_step(
+    state: dict,
+    weights: dict,
+    bounds: dict,
+    of_pair: Callable[[drsae.DrSAE, tuple[Tensor, Tensor]], drsae.Criteria] = drsae.of_pair,
+) -> drsae.Step:
     """Return a step for fit, after which the running average takes its share of the weights."""
 
     def after(net: drsae.DrSAE) -> None:
         drsae.hold(net, bounds)
         state["average"].update_parameters(net)
 
-    return descent_step(drsae.of_pair, weights, state["optimizer"], state["scheduler"], after)
+    def criteria(net: drsae.DrSAE, pair: tuple[Tensor, Tensor]) -> drsae.Criteria:
+        with parametrize.cached():  # a matrix that is made of others is made once a step
+            return of_pair(net, pair)
+
+    return descent_step(criteria, weights, state["optimizer"], state["scheduler"], after)
+
+
+def of_length(net: drsae.DrSAE, pair: tuple[Tensor, Tensor]) -> drsae.Criteria:
+    """Return the criteria of a minibatch, classified by Wc z, whose length is not divided out."""
+    (x, y), z = pair, net(pair[0])
+    loss = cross_entropy(z[: len(y)] @ net.Wc.T, y)
+    return drsae.criteria(net, x, z, y) | {"classification": loss}
+
+
+CRITERIA = {"direction": drsae.of_pair, "code": of_length}
+
+
+def transposed(net: drsae.DrSAE) -> Tensor:
+    """Return ISTA's encoder (m, n) for net's decoder, with the longest step that We may have."""
+    return drsae.BOUNDS["We"] / net.T * net.Wd.T
+
+
+def explaining_away(net: drsae.DrSAE) -> Tensor:
+    """Return I − We Wd (m, m), of net as it is now."""
+    return torch.eye(len(net.b)).to(net.b) - net.We @ net.Wd
+
+
+class Made(nn.Module):
+    """What stands for a matrix that is not learned, but made of a net's others at every use."""
+
+    def __init__(self, net: drsae.DrSAE, make: Callable[[drsae.DrSAE], Tensor]) -> None:
+        super().__init__()
+        self.of, self.make = [net], make  # in a list, since the net is no part of this
+
+    def forward(self, _: Tensor) -> Tensor:
+        return self.make(*self.of)
+
+
+MADE = {"coupled": {"S": explaining_away}, "tied": {"We": transposed, "S": explaining_away}}
 
 
 def mnist_parts(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled, Labelled]:
@@ -528,7 +324,11 @@ def first_net(x: Tensor, s: dict, seed: int) -> drsae.DrSAE:
     if s["S"] == "zero":
         net.S.data.zero_()
     net.S.requires_grad_(s["S"] == "learned")
-    return net.to(x.device)
+    net = net.to(x.device)
+    for matrix, make in MADE.get(s["S"], {}).items():
+        getattr(net, matrix).requires_grad_(False)
+        parametrize.register_parametrization(net, matrix, Made(net, make))
+    return net
 
 
 def pairs(images: Labelled, labelled: Labelled, size: int, generator) -> Pairs:
@@ -541,7 +341,7 @@ def pairs(images: Labelled, labelled: Labelled, size: int, generator) -> Pairs:
         yield torch.cat([labelled.x[i], images.x[j]]), labelled.y[i]
 
 
-def _few(part: Labelled, count: int = 500) -> Labelled:
+def few_of(part: Labelled, count: int = 500) -> Labelled:
     return Labelled(part.x[:count], part.y[:count])
 
 
@@ -567,7 +367,7 @@ def _statistics(net: drsae.DrSAE, part: Labelled) -> dict[str, Tensor]:
     }
 
 
-def _kept(s: dict, seed: int, code: str) -> Path:
+def kept_at(s: dict, seed: int, code: str) -> Path:
     """Return where the state of this very run, by this very code, is kept between epochs."""
     folder = Path(pooch.os_cache("course-utils")) / "runs"
     folder.mkdir(parents=True, exist_ok=True)
@@ -597,8 +397,37 @@ def _without_bounds(names: dict) -> dict[str, float]:
     figures = {f"over_bound.{name}": values[name] for name, values in free.items()}
     for name, criterion in (("Wd", "sparsity"), ("Wc", "classification")):
         figures[f"{criterion}_ratio"] = free[name][criterion] / held[criterion]
+    figures["reconstruction_ratio"] = free["Wd"]["reconstruction"] / held["reconstruction"]
     swing = "last change of the code"
     return figures | {"swing_ratio": free["We"][swing] / held[swing]}
+
+
+def _by_iteration(names: dict) -> dict[str, float]:
+    at = (1, 2, 3, 5, 7, 11, 20, 30)
+    return {f"{key} at t = {t}": values[t - 1] for key, values in names["by_t"].items() for t in at}
+
+
+def _ways_to_learn(names: dict) -> dict[str, float]:
+    figures = {f"part_percent.{way}": share for way, share in names["at_the_end"].items()}
+    return figures | {f"error.{way}": error for way, error in names["errors"].items()}
+
+
+def _progress(names: dict) -> dict[str, float]:
+    random = [row[20] for row in names["shuffled"]]
+    return {
+        "left.most_turned": names["early"],
+        "left.least_turned": names["late"],
+        "left.random_least": min(random),
+        "left.random_mean": sum(random) / len(random),
+    }
+
+
+def _against(names: dict) -> dict[str, float]:
+    return {
+        f"{which}: {what}": value
+        for what, pair in names["small_net"].items()
+        for which, value in zip(("S", "null"), pair, strict=True)
+    }
 
 
 WANTED = {  # of the chapter's live run: what its claims are about
@@ -606,7 +435,18 @@ WANTED = {  # of the chapter's live run: what its claims are about
         "test_error_percent": names["error_percent"](names["net"], *names["test_on"]),
         "active": names["active"],
     },
+    "learned-claims": lambda names: {
+        "alike.classes": names["classes"],
+        "alike.parts": names["parts"],
+        "negative_thresholds_percent": 100 * (names["net"].b < 0).double().mean(),
+    },
     "without-claims": _without_bounds,
+    "recurrent-claims": _by_iteration,
     "gradient-picture": lambda names: {f"fade.{k}": v for k, v in names["fade"].items()},
+    "units-claims": lambda names: {f"{k}_percent": v for k, v in names["kinds_live"].items()},
+    "angles-claims": lambda names: {"angle_and_weight": names["tie"]},
+    "shares-claims": _ways_to_learn,
+    "against-claims": _against,
+    "progress-claims": _progress,
     "thread-rows": lambda names: {"thread": names["E_net"]},
 }
