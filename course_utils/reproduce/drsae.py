@@ -198,7 +198,8 @@ def probe_seed(name: str, s: dict, seed: int) -> Outcome:
     labels of each digit and for all.
 
     name: "pixels", or "frozen", for directions of codes of a network trained without labels for as
-    many passes as the ablations. The validation error chooses C; then the test set is read, once.
+    many passes as the ablations. Few labels are as in ablation_seed; the rival is ours, since Rolfe
+    & LeCun 2013 have none. The validation error chooses C; then the test set is read, once.
     """
     images, _, choose_on, test_on = mnist_parts(seed, s)
     of = (lambda x: x) if name == "pixels" else codes_without_labels(images, s, seed)
@@ -299,6 +300,7 @@ class Made(nn.Module):
         self.of, self.make = [net], make  # in a list, since the net is no part of this
 
     def forward(self, _: Tensor) -> Tensor:
+        """Return the matrix that is made; what is parametrised, _ (a, b), says nothing."""
         return self.make(*self.of)
 
 

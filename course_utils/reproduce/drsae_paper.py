@@ -187,7 +187,8 @@ def going_back(
     """Return the slope of the summed criteria with respect to what each unit adds up at each
     iteration, (T, B, m); Wd z − x; and by how much the softmax exceeds the truth, (B, c).
 
-    Nothing goes back through a unit that rests: its slope is zero there.
+    codes (T, B, m) of x (B, n), whose classes are y (B,). Nothing goes back through a unit that
+    rests: its slope is zero there.
     """
     z = codes[-1]
     rest = z @ net["Wd"].T - x
@@ -277,7 +278,10 @@ def kinds_of(net: Matrices, part: Labelled, found: dict[str, Tensor], s: dict) -
 
 def blocks_of(net: Matrices, lateral: Tensor, null: Tensor, top: Tensor) -> dict[str, float]:
     """Return, among the units top, the mean of S − I and of its null between those whose largest
-    weight in Wc is for the same digit (friends) and for others (rivals), and the share below 0."""
+    weight in Wc is for the same digit (friends) and for others (rivals), and the share below 0.
+
+    lateral and null (m, m), top (k,).
+    """
     digit = net["Wc"][:, top].argmax(0)
     same = digit[:, None] == digit
     pairs = {"rivals": ~same, "friends": same & ~torch.eye(len(top), dtype=torch.bool)}
