@@ -144,7 +144,10 @@ def test_a_probe_sees_no_label_before_its_classifier_does(name):
 
 def test_every_net_and_ablation_changes_known_settings_and_no_two_are_alike():
     changed = [*drsae.NETS.values(), *drsae.ABLATIONS.values(), drsae.SMALL, drsae.DESCENT]
-    assert all(set(changes) <= set(drsae.PAPER) for changes in changed)
+    changed += drsae.DECIDING.values()
+    assert all(set(changes) <= {*drsae.PAPER, "evidence"} for changes in changed)
+    decided = [drsae.PAPER | changes for changes in drsae.DECIDING.values()]
+    assert all(a != b for k, a in enumerate(decided) for b in decided[:k])
     # T = 11 is the network that all others differ from
     assert drsae.PAPER | drsae.ABLATIONS["T11"] == drsae.PAPER
     settings = [drsae.PAPER | drsae.ABLATIONS[name] for name in drsae.ABLATIONS]

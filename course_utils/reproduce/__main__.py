@@ -46,9 +46,13 @@ RUNS = {
         drsae_paper.RECIPE,
     ),
     "drsae_ablation": (
-        {name: Part(partial(drsae.ablation_seed, name), 5) for name in drsae.ABLATIONS}
+        {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
+        drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
+    ),
+    "drsae_deciding": (
+        {name: Part(partial(drsae.ablation_seed, name), 5) for name in drsae.DECIDING}
         | {name: Part(partial(drsae.probe_seed, name), 5) for name in ("pixels", "frozen")},
-        drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS, "probes": drsae.PROBES},
+        drsae.PAPER | drsae.SMALL | {"ablations": drsae.DECIDING, "probes": drsae.PROBES},
     ),
     "drsae_descent": (
         {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
