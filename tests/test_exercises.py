@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import planted_drsae
 import planted_ista
 import pytest
 import torch
@@ -264,6 +265,7 @@ def poured(variances, level, bits=lambda v, level: math.log2(v / level) / 2, ove
 
 
 RIGHT = [
+    *planted_drsae.RIGHT,
     *planted_ista.RIGHT,
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
     ("check_safe_to_drop", drop),
@@ -293,6 +295,7 @@ RIGHT = [
     ("check_water_bits", poured),
 ]
 PLANTED = [
+    *planted_drsae.PLANTED,
     *planted_ista.PLANTED,
     ("check_debias", lambda x, z, Wd: x @ torch.linalg.pinv(Wd.T), "fitted all filters: those"),
     (

@@ -10,6 +10,7 @@ from course_utils.reproduce import (
     Part,
     __doc__,
     drsae,
+    drsae_paper,
     groups,
     ista,
     lista,
@@ -39,9 +40,21 @@ RUNS = {
         {name: Part(partial(drsae.paper_seed, name), 5) for name in drsae.NETS},
         drsae.PAPER | {"nets": drsae.NETS},
     ),
+    "drsae_paper": (
+        {
+            name: Part(partial(drsae_paper.recipe_seed, name), 5)
+            for name in drsae_paper.RECIPE["nets"]
+        },
+        drsae_paper.RECIPE,
+    ),
     "drsae_ablation": (
         {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
+    ),
+    "drsae_deciding": (
+        {name: Part(partial(drsae.ablation_seed, name), 5) for name in drsae.DECIDING}
+        | {name: Part(partial(drsae.probe_seed, name), 5) for name in ("pixels", "frozen")},
+        drsae.PAPER | drsae.SMALL | {"ablations": drsae.DECIDING, "probes": drsae.PROBES},
     ),
     "drsae_descent": (
         {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
