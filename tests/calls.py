@@ -183,9 +183,9 @@ def drsae_calls(t):
         step = drsae.learning_step(sgd, ConstantLR(sgd), weights, drsae.BOUNDS)
         return by_name(step(made, (t(x()), classes))[0])
 
-    def trained():
+    def trained(learn):
         made = net()
-        drsae.train(made, iter([(t(x()), classes)] * 2), 2, weights)
+        learn(made, iter([(t(x()), classes)] * 2), 2, weights)
         return by_name(made)
 
     return {
@@ -198,7 +198,8 @@ def drsae_calls(t):
         "longest_step": lambda: drsae.longest_step(t(Wd()), 3),
         "of_pair": lambda: drsae.of_pair(net(), (t(x()), classes)),
         "learning_step": stepped,
-        "train": trained,
+        "descend": lambda: trained(drsae.descend),
+        "train": lambda: trained(drsae.train),
         "error_percent": lambda: drsae.error_percent(net(), t(x()), classes, 7),
         "slope_norms": lambda: drsae.slope_norms(net(), t(x()), classes, weights),
         "unit_angles": lambda: drsae.unit_angles(net()),

@@ -69,12 +69,35 @@ def factor(R, W_S, w, corner=lambda ww, aa: math.sqrt(ww - aa), solve=True, lowe
     return torch.tensor(rows).to(R)
 
 
+def own_corner(R, w):
+    """A grown factor whose corner fits the row beside it, be that right or wrong."""
+    R = R.clone()
+    R[-1, -1] = math.sqrt(max(0.0, float(w @ w - R[-1, :-1] @ R[-1, :-1])))
+    return R
+
+
+def priced(prices, start=lambda W, w: W, end=lambda z, w: z, steps=4000):
+    """Codes of λ Σ w_i |z_i| by plain steps, a threshold for each unit, with what is planted."""
+
+    def answer(x, Wd, lmbd, w):
+        W, theta = start(Wd, w), lmbd * prices(w)
+        L = float(torch.linalg.svdvals(W)[0]) ** 2
+        z = torch.zeros(len(x), W.shape[1]).to(x)
+        for _ in range(steps):
+            v = z + torch.einsum("bn,nm->bm", x - torch.einsum("nm,bm->bn", W, z), W) / L
+            z = v.sign() * (v.abs() - theta / L).clamp(min=0)
+        return end(z, w)
+
+    return answer
+
+
 RIGHT = [
     ("check_my_shrink", each(soft)),
     ("check_my_step", step()),
     ("check_my_dual_point", dual(lambda r, a, b, lmbd, top: r * min(1, lmbd / a))),
     ("check_elastic_shrink", each(lambda v, theta, mu: soft(v, theta) / (1 + mu))),
     ("check_grown_factor", factor),
+    ("check_weighted_codes", priced(lambda w: w)),
 ]
 PLANTED = [
     ("check_my_shrink", each(lambda v, t: soft(v, t) if abs(v) > t else v), "yours stays as it is"),
@@ -168,5 +191,46 @@ PLANTED = [
             [[float(a @ b) for b in [*W_S.T, w]] for a in [*W_S.T, w]]
         ).to(R),
         "not its factor",
+    ),
+    (
+        "check_grown_factor",
+        lambda R, W_S, w: (
+            torch.linalg.qr(torch.column_stack([W_S, w])).R.T.abs()
+            * torch.sign(factor(torch.linalg.cholesky(W_S.T @ W_S), W_S, w))
+        ),
+        "you started over",
+    ),
+    ("check_weighted_codes", priced(torch.ones_like), "where is w?"),
+    ("check_weighted_codes", priced(lambda w: w, end=lambda z, w: z * w), "divide by w"),
+    ("check_weighted_codes", priced(lambda w: w, end=lambda z, w: z * w * w), "you multiplied"),
+    (
+        "check_weighted_codes",
+        priced(lambda w: 1 / w),
+        "costs more gets shorter",
+    ),
+    (
+        "check_weighted_codes",
+        priced(torch.ones_like, end=lambda z, w: z / w),
+        "only the code was divided",
+    ),
+    ("check_weighted_codes", priced(lambda w: w.mean()), "you took their mean"),
+    ("check_weighted_codes", priced(lambda w: w.norm()), "belongs to the columns"),
+    ("check_weighted_codes", lambda x, Wd, lmbd, w: x @ Wd.T, "raised RuntimeError"),
+    ("check_elastic_shrink", each(lambda v, t, mu: soft(v, t) / (1 + mu / 2)), "not by 1 + μ/2"),
+    (
+        "check_weighted_codes",
+        priced(lambda w: 1 / w, end=lambda z, w: z / w),
+        "what returns is w z",
+    ),
+    (
+        "check_weighted_codes",
+        priced(lambda w: 1 / w, end=lambda z, w: z / w / w),
+        "multiplied by w, and must be divided",
+    ),
+    ("check_grown_factor", lambda *a: own_corner(factor(*a, solve=False), a[2]), "W_Aᵀ w itself"),
+    (
+        "check_grown_factor",
+        lambda *a: own_corner(factor(*a, lower=False), a[2]),
+        "yours solves Rᵀ a",
     ),
 ]

@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 import nbformat
+import planted_drsae
 import planted_ista
 import planted_lista
 import pytest
 import torch
 
 from course_utils import exercises
-from course_utils.built.ista import duality_gap, shrink
+from course_utils.built.ista import duality_gap, fista, shrink
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SOLUTION = re.compile(r"<summary>Solution</summary>\s*```python\n(.*?)```", re.DOTALL)
@@ -26,7 +27,7 @@ def cells(kind: str) -> list[str]:
 
 def defined(source: str, name: str):
     """Run the source of a solution or stub and return the function it defines."""
-    scope = {"torch": torch, "shrink": shrink, "duality_gap": duality_gap}
+    scope = {"torch": torch, "fista": fista, "shrink": shrink, "duality_gap": duality_gap}
     exec(source, scope)  # noqa: S102 - what our own notebooks hold
     return scope[name]
 
@@ -51,18 +52,6 @@ def test_the_stub_of_the_notebook_is_told_that_it_is_not_written_yet(check, caps
     stubs = [s for s in cells("code") if f"def {name}(" in s and "NotImplementedError" in s]
     assert len(stubs) == 1
     assert verdict(check, defined(stubs[0], name), capsys).startswith("○ not written yet: ")
-
-
-def elastic(threshold=None, mu_times=1.0, error_times=1.0, step=None):
-    """Return an elastic step as a student might write it, with what is planted in it."""
-
-    def answer(z, x, Wd, lmbd, mu, L):
-        slope = -error_times * torch.einsum("bn,nm->bm", x - z @ Wd.T, Wd) + mu_times * mu * z
-        theta = lmbd / L if threshold is None else threshold(lmbd, L)
-        v = z - slope * (1 / L if step is None else step)
-        return torch.sign(v) * torch.clamp(torch.abs(v) - theta, min=0)
-
-    return answer
 
 
 def residual_correlation(x, z, Wd):
@@ -267,9 +256,9 @@ def poured(variances, level, bits=lambda v, level: math.log2(v / level) / 2, ove
 
 
 RIGHT = [
+    *planted_drsae.RIGHT,
     *planted_ista.RIGHT,
     *planted_lista.RIGHT,
-    ("check_elastic_step", elastic()),
     ("check_debias", lambda x, z, Wd: lstsq(x, z, Wd, z != 0)),
     ("check_safe_to_drop", drop),
     ("check_kkt_violation_nonneg", lambda *a: breach(*a).max(1).values),
@@ -297,27 +286,9 @@ RIGHT = [
     ("check_water_bits", poured),
 ]
 PLANTED = [
+    *planted_drsae.PLANTED,
     *planted_ista.PLANTED,
     *planted_lista.PLANTED,
-    ("check_elastic_step", elastic(threshold=lambda lmbd, L: lmbd), "shrinks by λ/L"),
-    ("check_elastic_step", elastic(mu_times=2), "is μ z, not 2 μ z"),
-    ("check_elastic_step", elastic(error_times=2), "has no factor 2"),
-    ("check_elastic_step", elastic(mu_times=-1), "up the squared norm"),
-    ("check_elastic_step", elastic(error_times=-1), "up the error"),
-    ("check_elastic_step", elastic(mu_times=0), "μ is missing"),
-    ("check_elastic_step", elastic(step=1.0), "missing its factor 1/L"),
-    ("check_elastic_step", elastic(mu_times=0.5), "not half of it"),
-    (
-        "check_elastic_step",
-        lambda z, x, Wd, lmbd, mu, L: shrink(z * (1 - mu) + (x - z @ Wd.T) @ Wd / L, lmbd / L),
-        "it is divided by L, too",
-    ),
-    (
-        "check_elastic_step",
-        lambda z, x, Wd, lmbd, mu, L: shrink(z + (x - z @ Wd.T) @ Wd / L, lmbd / L) * L / (L + mu),
-        "L already contains μ",
-    ),
-    ("check_elastic_step", lambda z, x, Wd, lmbd, mu, L: z @ Wd, "raised RuntimeError"),
     ("check_debias", lambda x, z, Wd: x @ torch.linalg.pinv(Wd.T), "fitted all filters: those"),
     (
         "check_debias",

@@ -264,7 +264,11 @@ def _no_answer(*_, **__):
     raise OSError("no answer")
 
 
-@pytest.mark.parametrize("name", sorted(RUNS.keys() - {"local_own"}))
+# of a reader's own photographs, and of runs of many hours on which no chapter leans yet
+NOT_STORED = {"local_own", "drsae_paper", "drsae_deciding"}
+
+
+@pytest.mark.parametrize("name", sorted(RUNS.keys() - NOT_STORED))
 def test_what_is_stored_has_one_value_per_seed_and_the_settings_of_the_code(name):
     held = results(name)
     assert held["name"] == name

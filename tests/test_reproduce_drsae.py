@@ -6,7 +6,7 @@ import torch
 
 from course_utils.built import drsae as built
 from course_utils.data import Labelled, digits, results, shared, weights
-from course_utils.reproduce import drsae
+from course_utils.reproduce import drsae, drsae_paper
 from course_utils.tools.mnist import Mnist
 
 SMALL = {
@@ -24,9 +24,9 @@ SMALL = {
 def small_mnist(monkeypatch, tmp_path):
     """Digits of 8 x 8 in place of MNIST, and a cache of our own."""
     x, y = digits()
-    monkeypatch.setattr(
-        drsae, "mnist", lambda: Mnist(Labelled(x[:1000], y[:1000]), Labelled(x[1000:], y[1000:]))
-    )
+    parts = Mnist(Labelled(x[:1000], y[:1000]), Labelled(x[1000:], y[1000:]))
+    for module in (drsae, drsae_paper):
+        monkeypatch.setattr(module, "mnist", lambda: parts)
     monkeypatch.setattr(drsae.pooch, "os_cache", lambda _: tmp_path)
     return tmp_path
 
@@ -80,6 +80,9 @@ def test_few_labels_are_as_many_of_each_digit_and_the_other_images_come_without(
         {"labels_per_class": 2, "unlabelled_too": False},
         {"S": "zero"},
         {"S": "fixed"},
+        {"S": "coupled"},
+        {"S": "tied"},
+        {"evidence": "code"},
         {"epochs": 2, "epochs_without_labels": 1},
         {"T": 1},
         {"weights": {"reconstruction": 0.0, "sparsity": 0.0, "classification": 1.0}},
@@ -99,9 +102,52 @@ def test_an_S_that_is_not_learned_stays_as_it_started(kind):
     assert (kind == "zero") == (not start.S.any())
 
 
+@pytest.mark.parametrize("kind", ["coupled", "tied"])
+def test_a_matrix_that_is_made_of_others_follows_them(kind):
+    s = drsae.PAPER | SMALL | {"S": kind, "epochs": 1, "epochs_without_labels": 0}
+    images, labelled, _, _ = drsae.mnist_parts(0, s)
+    net = drsae.first_net(images.x, s, 0)
+    first = net.Wd.detach().clone()
+    state = drsae.adam(net, s)
+    step = drsae.averaging_step(state, s["weights"], s["bounds"])
+    drsae.fit(step, net, drsae.pairs(images, labelled, 20, np.random.default_rng(0)), 5)
+    for one in (net, state["average"].module):
+        assert not torch.equal(one.Wd, first)
+        assert torch.allclose(one.S, torch.eye(30) - one.We @ one.Wd, atol=1e-6)
+        if kind == "tied":
+            assert torch.allclose(one.We, 1.25 / 3 * one.Wd.T)
+    learned = {name for name, p in net.named_parameters() if p.requires_grad}
+    assert learned == {"Wd", "b", "Wc"} | ({"We"} if kind == "coupled" else set())
+
+
+def test_a_code_with_its_length_is_classified_by_it():
+    s = drsae.PAPER | SMALL
+    images, *_ = drsae.mnist_parts(0, s)
+    net = drsae.first_net(images.x, s, 0)
+    torch.nn.init.normal_(net.Wc, generator=torch.Generator().manual_seed(0))
+    pair = images.x[:9], images.y[:5]
+    plain, long = (of(net, pair) for of in (built.of_pair, drsae.of_length))
+    assert long["reconstruction"] == plain["reconstruction"]
+    by_hand = torch.nn.functional.cross_entropy(net(pair[0])[:5] @ net.Wc.T, pair[1])
+    assert long["classification"] == by_hand != plain["classification"]
+
+
+@pytest.mark.parametrize("name", ["pixels", "frozen"])
+def test_a_probe_sees_no_label_before_its_classifier_does(name):
+    probes = {"C": [1.0, 100.0], "labels": [5, None]}
+    s = drsae.PAPER | SMALL | {"probes": probes, "epochs": 2}
+    figures, weights = drsae.probe_seed(name, s, 0)
+    assert figures[f"ablation.{name}"] < figures[f"ablation.labels5_{name}"] < 60
+    assert figures[f"C.{name}"] in probes["C"]
+    assert not weights
+
+
 def test_every_net_and_ablation_changes_known_settings_and_no_two_are_alike():
     changed = [*drsae.NETS.values(), *drsae.ABLATIONS.values(), drsae.SMALL, drsae.DESCENT]
-    assert all(set(changes) <= set(drsae.PAPER) for changes in changed)
+    changed += drsae.DECIDING.values()
+    assert all(set(changes) <= {*drsae.PAPER, "evidence"} for changes in changed)
+    decided = [drsae.PAPER | changes for changes in drsae.DECIDING.values()]
+    assert all(a != b for k, a in enumerate(decided) for b in decided[:k])
     # T = 11 is the network that all others differ from
     assert drsae.PAPER | drsae.ABLATIONS["T11"] == drsae.PAPER
     settings = [drsae.PAPER | drsae.ABLATIONS[name] for name in drsae.ABLATIONS]
@@ -154,3 +200,135 @@ def test_errors_count_whole_digits_of_10000():
         for kind in ("test", "validation"):
             wrong = np.array(noted[f"{kind}_error_percent.{name}"]["values"]) * 100
             assert np.allclose(wrong, wrong.round(), atol=1e-3)
+
+
+@pytest.fixture
+def tiny():
+    """Matrices of 12 units for 9 inputs, in float64, none as it starts; inputs and digits."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = {"We": (12, 9), "S": (12, 12), "b": (12,), "Wd": (9, 12), "Wc": (10, 12)}
+    net = {k: 0.5 * torch.randn(v, generator=draw, dtype=torch.float64) for k, v in shapes.items()}
+    x = torch.randn(7, 9, generator=draw, dtype=torch.float64)
+    return net, x, torch.tensor([0, 3, 9, 3, 1, 1, 7])
+
+
+def as_module(net, T):
+    module = built.DrSAE(net["Wd"], 0.1, T, 10)
+    module.load_state_dict({name: net[name] for name in module.state_dict()})
+    return module
+
+
+@pytest.mark.parametrize("T", [1, 2, 5])
+@pytest.mark.parametrize("classification", [0.0, 0.7])
+def test_slopes_by_hand_are_those_of_autograd(tiny, T, classification):
+    net, x, y = tiny
+    weights = {"reconstruction": 5.0, "sparsity": 0.3, "classification": classification}
+    module = as_module(net, T)
+    values = built.criteria(module, x, module(x), y)
+    (len(x) * sum(weights[name] * value for name, value in values.items())).backward()
+    for name, (left, right) in drsae_paper.factors(net, x, y, weights, T).items():
+        slope = (left.T @ right).view_as(net[name])
+        known = getattr(module, name).grad
+        known = torch.zeros_like(slope) if known is None else known  # with T = 1, S is not used
+        assert torch.allclose(slope, known, rtol=1e-12, atol=1e-13), name
+
+
+def test_slopes_of_an_input_that_wakes_no_unit_are_finite(tiny):
+    net, x, y = tiny
+    net["b"] += 100
+    weights = {"reconstruction": 5.0, "sparsity": 0.3, "classification": 1.0}
+    for left, right in drsae_paper.factors(net, x, y, weights, 3).values():
+        assert not (left.T @ right).any()
+
+
+def test_codes_and_angles_by_hand_are_those_of_the_chapter(tiny):
+    net, x, y = tiny
+    module = as_module(net, 4)
+    assert torch.allclose(drsae_paper.codes_of(net, x, 4), torch.stack(module.codes(x)))
+    assert torch.allclose(drsae_paper.angles_of(net), built.unit_angles(module))
+    seen = drsae_paper.watched(net, Labelled(x, y), {"T": 4})
+    assert seen["error"] == pytest.approx(built.error_percent(module, x, y))
+
+
+QUICK = {
+    "split": [600, 200],
+    "passes_without_labels": 2,
+    "passes": 6,
+    "patience": 2,
+    "nets": {"200x2": {"m": 20, "T": 2}, "200x11": {"m": 20, "T": 4}},
+}
+
+
+def test_the_recipe_returns_figures_weights_and_history_and_cleans_up(small_mnist):
+    figures, found = drsae_paper.recipe_seed(
+        "200x11", drsae_paper.RECIPE | QUICK | {"passes": 20}, 0
+    )
+    assert figures["test_error_percent.200x11"] < 40
+    assert 3 <= figures["passes.200x11"] <= figures["passes_run.200x11"] <= 20
+    history = found["history.200x11"]
+    assert len(history) == figures["passes_run.200x11"]
+    assert history[2:, 0].min() == pytest.approx(figures["validation_error_percent.200x11"])
+    assert found["error_at.200x11"].shape == (30,)
+    at_end = found["error_at.200x11"][3].item()
+    assert at_end == pytest.approx(figures["validation_error_percent.200x11"], abs=1e-4)
+    assert found["We.200x11"].norm(dim=1).max() <= 1.25 / 4 + 1e-6
+    assert found["Wd.200x11"].norm(dim=0).max() <= 1 + 1e-6
+    assert found["slopes_trained.200x11"].shape == (4,)
+    assert not list((small_mnist / "runs").iterdir())
+
+
+def test_the_smallest_net_of_the_recipe_keeps_its_history_only():
+    _, found = drsae_paper.recipe_seed("200x2", drsae_paper.RECIPE | QUICK, 0)
+    assert {"history.200x2", "angle.200x2", "means.200x2"} <= found.keys()
+    assert "We.200x2" not in found
+
+
+@pytest.mark.parametrize("moment", [5, 100])  # in the first pass of 30 steps, in the fourth
+def test_a_killed_recipe_goes_on_with_the_same_result_to_the_last_digit(moment, monkeypatch):
+    s = drsae_paper.RECIPE | QUICK
+    whole, found = drsae_paper.recipe_seed("200x11", s, 1)
+    plain, calls = drsae_paper.factors, []
+
+    def dies(*arguments):
+        calls.append(1)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return plain(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(drsae_paper, "factors", dies)
+        with pytest.raises(KeyboardInterrupt):
+            drsae_paper.recipe_seed("200x11", s, 1)
+    again, same = drsae_paper.recipe_seed("200x11", s, 1)
+    assert again == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
+    assert all(torch.equal(found[key], same[key]) for key in found)
+
+
+@pytest.mark.parametrize(
+    ("passed", "at", "ends"),
+    [(101, 101, False), (199, 0, False), (200, 0, True), (259, 160, False), (260, 160, True)],
+)
+def test_training_ends_when_patience_does_and_never_without_labels(passed, at, ends):
+    state = {"history": [None] * passed, "at": at}
+    assert drsae_paper.finished(state, drsae_paper.RECIPE) == ends
+    assert drsae_paper.finished(state, drsae_paper.RECIPE | {"passes": passed})
+
+
+def test_without_labels_the_classifier_stays_at_zero():
+    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"]
+    images, choose_on, _ = drsae_paper.recipe_parts(0, s)
+    net = drsae_paper.first_matrices(images.x, s, 0)
+    state = {"net": net, "history": [], "best": [np.inf, np.inf], "chosen": net, "at": 0}
+    after = drsae_paper.after_one_more_pass(state, images, choose_on, s, 0)
+    assert not after["net"]["Wc"].any()
+    assert not torch.equal(after["net"]["Wd"], net["Wd"])
+    assert after["at"] == 0
+
+
+def test_figures_that_are_not_finite_end_the_run():
+    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"] | {"rate": 1e6}
+    images, choose_on, _ = drsae_paper.recipe_parts(0, s)
+    net = drsae_paper.first_matrices(images.x, s, 0)
+    state = {"net": net, "history": [], "best": [np.inf, np.inf], "chosen": net, "at": 0}
+    with pytest.raises(FloatingPointError, match="pass 0"):
+        drsae_paper.after_one_more_pass(state, images, choose_on, s, 0)

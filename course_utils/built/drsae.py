@@ -14,12 +14,13 @@ __all__ = [
     "longest_step",
     "of_pair",
     "learning_step",
-    "train",
+    "descend",
     "error_percent",
-    "slope_norms",
     "unit_angles",
+    "slope_norms",
     "ista_likeness",
     "unit_shares",
+    "train",
 ]
 
 # %% ../../notebooks/03_drsae.ipynb #imports
@@ -153,23 +154,27 @@ def learning_step(
     """
     return descent_step(of_pair, weights, optimizer, scheduler, after=lambda net: hold(net, bounds))
 
-# %% ../../notebooks/03_drsae.ipynb #train-def
-def train(
+# %% ../../notebooks/03_drsae.ipynb #descend-def
+def descend(
     net: DrSAE,
     batches: Iterator[tuple[Tensor, Tensor]],
     steps: int,
     weights: dict[str, float],
-    rate: float = 2e-3,
+    rate: float = 0.045,
     bounds: dict[str, float] = BOUNDS,
 ) -> dict[str, np.ndarray]:
     """Train net in place on minibatches (x, y); return the history (steps,) of each criterion.
 
-    weights: of the criteria by name. Adam, whose rate falls along a half cosine to zero; after
-    each step the bounds are held. Raises FloatingPointError if a criterion is not finite.
+    weights: of the criteria by name. Gradient descent with momentum 0.9, at a constant rate, over
+    how often a matrix is used (Rolfe & LeCun 2013); thresholds at a fifth of it, Wc at twice the
+    rate. Then the bounds are held. Raises FloatingPointError if a criterion is not finite.
     """
-    optimizer = torch.optim.Adam(net.parameters(), rate)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    return fit(learning_step(optimizer, scheduler, weights, bounds), net, batches, steps)[1]
+    often, between = net.T, max(net.T - 1, 1)
+    over = {"We": often, "b": 5 * often, "S": between, "Wd": 1, "Wc": 0.5}
+    groups = [{"params": [W], "lr": rate / over[name]} for name, W in net.named_parameters()]
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return fit(learning_step(optimizer, constant, weights, bounds), net, batches, steps)[1]
 
 # %% ../../notebooks/03_drsae.ipynb #error-def
 @torch.no_grad()
@@ -182,17 +187,6 @@ def error_percent(net: DrSAE, x: Tensor, y: Tensor, rows: int = 5000) -> float:
     )
     return 100 * (1 - right / len(y))
 
-# %% ../../notebooks/03_drsae.ipynb #gradient-def
-def slope_norms(net: DrSAE, x: Tensor, y: Tensor, weights: dict[str, float]) -> Tensor:
-    """Return the norm of the slope of the weighted criteria with respect to each code z^t: (T,).
-
-    x (B, n), y (B,); the norm is over the whole minibatch.
-    """
-    codes = net.codes(x)
-    values = criteria(net, x, codes[-1], y)
-    loss = sum(weights[name] * value for name, value in values.items())
-    return torch.stack([slope.norm() for slope in torch.autograd.grad(loss, codes)])
-
 # %% ../../notebooks/03_drsae.ipynb #angles-def
 @torch.no_grad()
 def unit_angles(net: DrSAE) -> Tensor:
@@ -202,6 +196,19 @@ def unit_angles(net: DrSAE) -> Tensor:
     """
     cosine = (normalize(net.We, dim=1) * normalize(net.Wd, dim=0).T).sum(1)
     return cosine.clamp(-1, 1).acos()
+
+# %% ../../notebooks/03_drsae.ipynb #gradient-def
+def slope_norms(net: DrSAE, x: Tensor, y: Tensor, weights: dict[str, float]) -> Tensor:
+    """Return the norm of the slope of the weighted criteria at each iteration t: (T,).
+
+    It is the slope with respect to what each unit adds up, so zero where a unit rests. x (B, n), y
+    (B,); the norm is over the whole minibatch.
+    """
+    codes = net.codes(x)
+    values = criteria(net, x, codes[-1], y)
+    loss = sum(weights[name] * value for name, value in values.items())
+    slopes = torch.autograd.grad(loss, codes)
+    return torch.stack([(slope * (z > 0)).norm() for slope, z in zip(slopes, codes, strict=True)])
 
 # %% ../../notebooks/03_drsae.ipynb #ista-likeness-def
 @torch.no_grad()
@@ -234,3 +241,17 @@ def unit_shares(net: DrSAE, units: Tensor | None = None) -> dict[str, float]:
             likeness[categorical].median().item() if categorical.any() else float("nan")
         ),
     }
+
+# %% ../../notebooks/03_drsae.ipynb #train-def
+def train(
+    net: DrSAE,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    steps: int,
+    weights: dict[str, float],
+    rate: float = 2e-3,
+    bounds: dict[str, float] = BOUNDS,
+) -> dict[str, np.ndarray]:
+    """Train net as descend does, but by Adam, whose rate falls along a half cosine to zero."""
+    optimizer = torch.optim.Adam(net.parameters(), rate)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return fit(learning_step(optimizer, scheduler, weights, bounds), net, batches, steps)[1]

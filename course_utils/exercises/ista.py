@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.built.ista import duality_gap, ista, lambda_max, shrink
+from course_utils.built.ista import duality_gap, fista, ista, lambda_max, shrink
 from course_utils.checks import Function, exercise
 from course_utils.data import normal
 from course_utils.exercises.cases import cases_of
@@ -138,6 +138,9 @@ def check_elastic_shrink(answer: Function) -> None:
         "the slope of (μ/2) z² is μ z: divide by 1 + μ, not by 1 + 2 μ": lambda v, theta, mu: (
             shrink(v, theta) / (1 + 2 * mu)
         ),
+        "the slope of (μ/2) z² is μ z: divide by 1 + μ, not by 1 + μ/2": lambda v, theta, mu: (
+            shrink(v, theta) / (1 + mu / 2)
+        ),
         "divide by 1 + μ: the bowl ½ (z − v)² has a slope, too": lambda v, theta, mu: (
             shrink(v, theta) / mu
         ),
@@ -188,6 +191,16 @@ def check_grown_factor(answer: Function) -> None:
             solved(R.T, W_A.T @ w, upper=True),
             (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt(),
         ),
+        "the new row is not W_Aᵀ w itself: solve R a = W_Aᵀ w for it": lambda R, W_A, w: joined(
+            R, W_A.T @ w, (w @ w - (W_A.T @ w).square().sum()).clamp(min=0).sqrt()
+        ),
+        "R is lower: the new row solves R a = W_Aᵀ w, and yours solves Rᵀ a": (
+            lambda R, W_A, w: joined(
+                R,
+                solved(R.T, W_A.T @ w, upper=True),
+                (w @ w - solved(R.T, W_A.T @ w, upper=True).square().sum()).clamp(min=0).sqrt(),
+            )
+        ),
         "the corner is the root of wᵀw − aᵀa: the root is missing": lambda R, W_A, w: joined(
             R, solved(R, W_A.T @ w), w @ w - solved(R, W_A.T @ w).square().sum()
         ),
@@ -199,6 +212,11 @@ def check_grown_factor(answer: Function) -> None:
             solved(R, W_A.T @ w),
             (1 - solved(R, W_A.T @ w).square().sum()).abs().sqrt(),
         ),
+        "you started over: the first rows must be R as it was given": lambda R, W_A, w: (
+            torch.linalg.cholesky(
+                torch.cat([W_A, w[:, None]], 1).T @ torch.cat([W_A, w[:, None]], 1)
+            )
+        ),
         "this is the matrix W_Aᵀ W_A itself, not its factor": lambda R, W_A, w: (
             torch.cat([W_A, w[:, None]], 1).T @ torch.cat([W_A, w[:, None]], 1)
         ),
@@ -207,56 +225,54 @@ def check_grown_factor(answer: Function) -> None:
     for n, k in ((8, 3), (12, 5), (6, 1)):
         W = normal(generator, n, k + 1)
         W_A, w = W[:, :k] / W[:, :k].norm(dim=0), 1.3 * W[:, k] / W[:, k].norm()
-        cases.append((torch.linalg.cholesky(W_A.T @ W_A), W_A, w))
+        R = torch.linalg.cholesky(W_A.T @ W_A)
+        R[:, 0] *= -1  # a factor, too, but not the one that a new factorisation finds
+        cases.append((R, W_A, w))
     exercise(answer, grown, mistakes, cases)
 
 
-def check_elastic_step(answer: Function) -> None:
-    """Check chapter 1, exercise 2: one step of ISTA for the elastic net."""
+def check_weighted_codes(answer: Function) -> None:
+    """Check chapter 1, exercise 2: a price for each filter, by the change of what FISTA is given.
 
-    def step(z, x, Wd, lmbd, mu, L):
-        return shrink(z + ((x - z @ Wd.T) @ Wd - mu * z) / L, lmbd / L)
+    Candès, Wakin & Boyd 2008.
+    """
+
+    def coded(x, Wd, lmbd):
+        return fista(x, Wd, lmbd, 1500)
 
     mistakes = {
-        "you shrink by λ; one step of length 1/L shrinks by λ/L": lambda z, x, Wd, lmbd, mu, L: (
-            shrink(z + ((x - z @ Wd.T) @ Wd - mu * z) / L, lmbd)
+        "this is the code for one price λ: where is w?": lambda x, Wd, lmbd, w: coded(x, Wd, lmbd),
+        "FISTA returned a = w z here, and z is asked for: divide by w": lambda x, Wd, lmbd, w: (
+            coded(x, Wd / w, lmbd)
         ),
-        "the gradient of (μ/2)‖z‖² is μ z, not 2 μ z: mind the factor ½": (
-            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, 2 * mu, L)
+        "z is a / w, for a = w z: you multiplied": lambda x, Wd, lmbd, w: (
+            coded(x, Wd / w, lmbd) * w
         ),
-        "the gradient of ½‖x − Wd z‖² has no factor 2: mind the ½": (
-            lambda z, x, Wd, lmbd, mu, L: shrink(
-                z + (2 * (x - z @ Wd.T) @ Wd - mu * z) / L, lmbd / L
-            )
+        "a filter that costs more gets shorter: divide the filters by w": lambda x, Wd, lmbd, w: (
+            coded(x, Wd * w, lmbd) * w
         ),
-        "you go up the squared norm: μ z must be subtracted": (
-            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, -mu, L)
+        "filters that cost more get shorter, not longer: Wd / w, and what returns is w z": (
+            lambda x, Wd, lmbd, w: coded(x, Wd * w, lmbd)
         ),
-        "you go up the error: the sign of x − Wd z is turned": lambda z, x, Wd, lmbd, mu, L: shrink(
-            z - ((x - z @ Wd.T) @ Wd + mu * z) / L, lmbd / L
+        "the filters were multiplied by w, and must be divided": lambda x, Wd, lmbd, w: (
+            coded(x, Wd * w, lmbd) / w
         ),
-        "μ is missing: this is the step for λ‖z‖₁ alone": (
-            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, 0.0, L)
+        "only the code was divided: divide the filters by w as well, and leave them so": (
+            lambda x, Wd, lmbd, w: coded(x, Wd, lmbd) / w
         ),
-        "the gradient of (μ/2)‖z‖² is μ z, not half of it": (
-            lambda z, x, Wd, lmbd, mu, L: step(z, x, Wd, lmbd, mu / 2, L)
+        "each filter has its own weight: you took their mean": lambda x, Wd, lmbd, w: coded(
+            x, Wd, lmbd * w.mean().item()
         ),
-        "μ z is part of the gradient: it is divided by L, too": (
-            lambda z, x, Wd, lmbd, mu, L: shrink(z + (x - z @ Wd.T) @ Wd / L - mu * z, lmbd / L)
-        ),
-        "this converges too, but L already contains μ: put −μ z into the gradient": (
-            lambda z, x, Wd, lmbd, mu, L: (
-                shrink(z + (x - z @ Wd.T) @ Wd / L, lmbd / L) / (1 + mu / L)
-            )
-        ),
-        "the gradient step is missing its factor 1/L": lambda z, x, Wd, lmbd, mu, L: shrink(
-            z + (x - z @ Wd.T) @ Wd - mu * z, lmbd / L
+        "the weight belongs to the columns of Wd, a filter each": lambda x, Wd, lmbd, w: (
+            coded(x, Wd / w.norm(), lmbd) / w.norm()
         ),
     }
     cases = [
-        (z, x, Wd, 0.1, mu, 9.0) for (x, z, Wd), mu in zip(cases_of(0), (0.3, 1.1), strict=True)
+        (x, Wd, 0.5 * lambda_max(x, Wd).min().item(), 0.5 + normal(generator, Wd.shape[1]).abs())
+        for generator in [np.random.default_rng(17)]
+        for x, _, Wd in cases_of(18)
     ]
-    exercise(answer, step, mistakes, cases)
+    exercise(answer, lambda x, Wd, lmbd, w: coded(x, Wd / w, lmbd) / w, mistakes, cases)
 
 
 def check_debias(answer: Function) -> None:

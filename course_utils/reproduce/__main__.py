@@ -10,6 +10,7 @@ from course_utils.reproduce import (
     Part,
     __doc__,
     drsae,
+    drsae_paper,
     groups,
     ista,
     lista,
@@ -20,6 +21,7 @@ from course_utils.reproduce import (
     reproduce,
     run_locally,
     run_on_cluster,
+    speed,
 )
 from course_utils.reproduce.record import commit
 from course_utils.reproduce.stale import page, stale
@@ -30,6 +32,7 @@ from course_utils.tools.files import NOTEBOOKS, RESULTS, write
 RUNS = {
     "ista": ({"all": Part(ista.ista_seed, 3)}, ista.ISTA),
     "ista_live": live.part(ista, "01_ista.ipynb"),
+    "speed": ({"all": Part(speed.speed_seed, 3)}, speed.SPEED),
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_rivals": (
         {f"learned_amp.{at}": Part(partial(lista.learned_amp_seed, at), 3) for at in lista.MATRICES}
@@ -46,9 +49,21 @@ RUNS = {
         {name: Part(partial(drsae.paper_seed, name), 5) for name in drsae.NETS},
         drsae.PAPER | {"nets": drsae.NETS},
     ),
+    "drsae_paper": (
+        {
+            name: Part(partial(drsae_paper.recipe_seed, name), 5)
+            for name in drsae_paper.RECIPE["nets"]
+        },
+        drsae_paper.RECIPE,
+    ),
     "drsae_ablation": (
         {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
+    ),
+    "drsae_deciding": (
+        {name: Part(partial(drsae.ablation_seed, name), 5) for name in drsae.DECIDING}
+        | {name: Part(partial(drsae.probe_seed, name), 5) for name in ("pixels", "frozen")},
+        drsae.PAPER | drsae.SMALL | {"ablations": drsae.DECIDING, "probes": drsae.PROBES},
     ),
     "drsae_descent": (
         {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
