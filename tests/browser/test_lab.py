@@ -65,8 +65,9 @@ SLIDERS = """() => {
   const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
   const view = "application/vnd.jupyter.widget-view+json";
   return cells.flatMap((cell, n) => cell.type === "code" &&
+    cell.sharedModel.getSource().includes("plots.sliders(") &&
     cell.sharedModel.getOutputs().some(o => o.data && view in o.data) ? [n] : []);
-}"""
+}"""  # questions are widgets, too, and have no picture
 SHOW = """async number => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
   await notebook.scrollToItem(number, "center");
