@@ -137,11 +137,11 @@ def _solvers(Wd: Tensor, lmbd: float) -> list[tuple[str, Solver]]:
     def lars(x: Tensor, _: float) -> Tensor:  # SPAMS: Mairal, Bach, Ponce & Sapiro 2010
         import spams
 
-        rows, atoms = (np.asfortranarray(a.numpy()) for a in (x.T, Wd))
-        found = spams.lasso(rows, atoms, lambda1=lmbd, mode=2, numThreads=THREADS)
+        rows = np.asfortranarray(x.double().numpy().T)  # in float32 its path goes wrong unnoticed
+        found = spams.lasso(rows, filters, lambda1=lmbd, mode=2, numThreads=THREADS)
         return torch.from_numpy(found.toarray().T.copy())
 
-    others = [("SPAMS lasso (LARS, float32)", lars)] if find_spec("spams") else []
+    others = [("SPAMS lasso (LARS, float64)", lars)] if find_spec("spams") else []
     return [
         ("sparse_codes (greedy FISTA, float32)", lambda x, gap: sparse_codes(x, Wd, lmbd, gap)),
         ("Lasso(precompute=...)", lasso),
