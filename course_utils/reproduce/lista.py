@@ -38,9 +38,12 @@ LISTA = {
 }
 
 
-LISTA_HALF = LISTA | {  # half the training: is the order of the rows settled?
-    "plan": {k: [a // 2, b // 2, *rates] for k, (a, b, *rates) in LISTA["plan"].items()}
-}
+def _halved(plan: dict[str, list]) -> dict[str, list]:
+    """Return the plan with half the training: is the order of the rows settled?"""
+    return {name: [first // 2, more // 2, *rates] for name, (first, more, *rates) in plan.items()}
+
+
+LISTA_HALF = LISTA | {"plan": _halved(LISTA["plan"])}
 LISTA_CONDITIONED = LISTA | {"condition": 15}
 
 
