@@ -34,6 +34,8 @@ RUNS = {
     "ista_live": live.part(ista, "01_ista.ipynb"),
     "speed": ({"all": Part(speed.speed_seed, 3)}, speed.SPEED),
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
+    "lista_half": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA_HALF),
+    "lista_conditioned": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA_CONDITIONED),
     "lista_rivals": (
         {f"learned_amp.{at}": Part(partial(lista.learned_amp_seed, at), 3) for at in lista.MATRICES}
         | {f"rivals.{at}": Part(partial(lista.rivals_seed, at), 3) for at in lista.MATRICES},
@@ -42,6 +44,10 @@ RUNS = {
     "lista_depth": (
         {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
         lista.DEPTH,
+    ),
+    "lista_depth_longer": (
+        {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
+        lista.DEPTH_LONGER,
     ),
     "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
     "lista_live": live.part(lista, "02_lista.ipynb"),

@@ -38,15 +38,31 @@ LISTA = {
 }
 
 
+def _halved(plan: dict[str, list]) -> dict[str, list]:
+    """Return the plan with half the training: is the order of the rows settled?"""
+    return {name: [first // 2, more // 2, *rates] for name, (first, more, *rates) in plan.items()}
+
+
+LISTA_HALF = LISTA | {"plan": _halved(LISTA["plan"])}
+LISTA_CONDITIONED = LISTA | {"condition": 15}
+
+
 def lista_seed(s: dict, seed: int) -> Outcome:
     """Run the benchmark of chapter 2 for one dictionary; return NMSE in dB and learned numbers.
+
+    With a condition among the settings the filters have that condition number.
 
     Wider networks start from the trained narrower one that they contain; the others, with noise,
     from their training without. λ of the loops, and the start where there are several, are chosen
     on a validation set. Protocol of Chen, Liu, Wang & Yin 2018.
     """
-    figures, clean = {}, {}
-    Wd = gaussian_dictionary(*s["size"], np.random.default_rng(seed))
+    figures, clean, generator = {}, {}, np.random.default_rng(seed)
+    conditioned, at = "condition" in s, "illconditioned." if "condition" in s else ""
+    Wd = (
+        lista.conditioned(*s["size"], s["condition"], generator)
+        if conditioned
+        else gaussian_dictionary(*s["size"], generator)
+    )
     for noise, snr in s["snr_db"].items():
         snr, nets = np.inf if snr is None else snr, {}
         valid, test = (
@@ -65,7 +81,7 @@ def lista_seed(s: dict, seed: int) -> Outcome:
             scores[name] = _nmse_db(nets[name], *test)
             print(f"{noise} {name}: {scores[name]:.2f} dB", flush=True)
         clean = clean or nets
-        figures |= {f"nmse_db.{noise}.{name}": score for name, score in scores.items()}
+        figures |= {f"nmse_db.{at}{noise}.{name}": score for name, score in scores.items()}
     counts = {f"parameters.{name}": lista.parameter_count(net) for name, net in nets.items()}
     return figures | counts, {}
 
@@ -107,7 +123,7 @@ def _untrained(name: str, Wd: Tensor, depth: int) -> nn.Module:
         return _tied(lista.lista_thetas(Wd, 0.4, depth), falling, step=1.12)
     if name == "step":
         return lista.step_lista(Wd, 0.05, depth)
-    return lista.alternating(lista.step_thetas(Wd, 0.4, depth), 0.5)
+    return lista.alternating(lista.step_thetas(Wd, 0.4, depth), 2.8 / ista.lipschitz(Wd))
 
 
 def _tied(net: nn.Module, theta: Tensor, step: float = 1.0) -> nn.Module:
@@ -338,6 +354,7 @@ DEPTH = {
     "test": 2000,
     "rates": {"log": 0.02, "We": 1e-3, "S": 1e-3},
 }
+DEPTH_LONGER = DEPTH | {"steps": 10_000}
 DEEP = {"lista": lista.lista, "step": lista.step_lista, "step_theta": lista.step_thetas}
 
 
