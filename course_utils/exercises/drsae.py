@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
+from course_utils.built.ista import shrink
 from course_utils.checks import Function, exercise
 from course_utils.data import normal
 
@@ -33,7 +34,7 @@ def check_my_iteration(answer: Function) -> None:
             (x @ We.T + z @ S.T).relu() - b
         ),
         "this is chapter 2's two-sided shrink: here codes are not negative": (
-            lambda z, x, We, S, b: _shrink(x @ We.T + z @ S.T, b)
+            lambda z, x, We, S, b: shrink(x @ We.T + z @ S.T, b)
         ),
         "what the input says is missing: We x enters at every iteration": lambda z, x, We, S, b: (
             z @ S.T - b
@@ -129,10 +130,6 @@ def _read(k: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     generator = np.random.default_rng([32, k])
     y = torch.from_numpy(generator.integers(4, size=len(x)))
     return x, z + 0.1, y, We.T.clone(), normal(generator, 4, z.shape[1])
-
-
-def _shrink(v: Tensor, theta: Tensor) -> Tensor:
-    return v.sign() * (v.abs() - theta).clamp(min=0)
 
 
 def check_bounded_columns(answer: Function) -> None:

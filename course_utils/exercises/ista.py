@@ -168,12 +168,14 @@ def check_grown_factor(answer: Function) -> None:
     """Check chapter 1, exercise 6: a Cholesky factor of the chosen filters grows by a row."""
 
     def grown(R, W_A, w):
-        a = torch.linalg.solve_triangular(R, (W_A.T @ w)[:, None], upper=False)[:, 0]
-        return joined(R, a, (w @ w - a @ a).sqrt())
+        return by_row(R, solved(R, W_A.T @ w), w)
 
-    def joined(R, a, last):
+    def by_row(R, a, w):
+        return joined(R, a, (w @ w - a @ a).clamp(min=0).sqrt())
+
+    def joined(R, a, corner):
         new = torch.zeros(len(R) + 1, len(R) + 1).to(R)
-        new[:-1, :-1], new[-1, :-1], new[-1, -1] = R, a, last
+        new[:-1, :-1], new[-1, :-1], new[-1, -1] = R, a, corner
         return new
 
     def solved(R, b, upper=False):
@@ -184,28 +186,22 @@ def check_grown_factor(answer: Function) -> None:
             grown(R, W_A, w).T
         ),
         "the new row must be solved for: R a = W_Aᵀ w": lambda R, W_A, w: joined(
-            R, W_A.T @ w, (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt()
+            R, W_A.T @ w, grown(R, W_A, w)[-1, -1]
         ),
         "solve with R, which is lower: you took its transpose": lambda R, W_A, w: joined(
-            R,
-            solved(R.T, W_A.T @ w, upper=True),
-            (w @ w - solved(R, W_A.T @ w).square().sum()).sqrt(),
+            R, solved(R.T, W_A.T @ w, upper=True), grown(R, W_A, w)[-1, -1]
         ),
-        "the new row is not W_Aᵀ w itself: solve R a = W_Aᵀ w for it": lambda R, W_A, w: joined(
-            R, W_A.T @ w, (w @ w - (W_A.T @ w).square().sum()).clamp(min=0).sqrt()
+        "the new row is not W_Aᵀ w itself: solve R a = W_Aᵀ w for it": lambda R, W_A, w: by_row(
+            R, W_A.T @ w, w
         ),
         "R is lower: the new row solves R a = W_Aᵀ w, and yours solves Rᵀ a": (
-            lambda R, W_A, w: joined(
-                R,
-                solved(R.T, W_A.T @ w, upper=True),
-                (w @ w - solved(R.T, W_A.T @ w, upper=True).square().sum()).clamp(min=0).sqrt(),
-            )
+            lambda R, W_A, w: by_row(R, solved(R.T, W_A.T @ w, upper=True), w)
         ),
         "the corner is the root of wᵀw − aᵀa: the root is missing": lambda R, W_A, w: joined(
-            R, solved(R, W_A.T @ w), w @ w - solved(R, W_A.T @ w).square().sum()
+            R, solved(R, W_A.T @ w), grown(R, W_A, w)[-1, -1].square()
         ),
         "the corner is the root of wᵀw − aᵀa: you left aᵀa out": lambda R, W_A, w: joined(
-            R, solved(R, W_A.T @ w), (w @ w).sqrt()
+            R, solved(R, W_A.T @ w), w.norm()
         ),
         "w may have any norm: wᵀw is not 1": lambda R, W_A, w: joined(
             R,
