@@ -134,8 +134,9 @@ def test_cells_and_what_they_import_count_and_so_does_what_is_handed_over(house)
     assert record.code_of(house(('{"x": low', '{"y": low')).seed_of, cells, also) != before
 
 
-def test_how_a_figure_looks_leaves_the_hash(house, monkeypatch):
-    monkeypatch.setattr(record, "DRAWS", "toycourse.low")
+def test_how_a_figure_looks_and_the_checks_of_exercises_leave_the_hash(house, monkeypatch):
+    assert record.ASIDE == ("course_utils.plots", "course_utils.exercises")
+    monkeypatch.setattr(record, "ASIDE", ("toycourse.low",))
     before = record.code_of(house().seed_of)
     assert record.code_of(house(("RATE = 0.1", "RATE = 0.2")).seed_of) == before
 

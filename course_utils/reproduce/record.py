@@ -1,8 +1,9 @@
 """Who made a stored result, and is it older than the code? A seed knows commit, code and machine.
 
 The code of a seed is a hash of the definitions of the course that its function reaches by name,
-wherever they stand, and of the cells of a notebook that ran. Comments, docstrings, what only draws
-and code that was not reached do not count: a result is called old only if what made it has changed.
+wherever they stand, and of the cells of a notebook that ran. Comments, docstrings, what only
+draws, what checks an exercise and code that was not reached do not count: a result is called old
+only if what made it has changed.
 """
 
 import ast
@@ -24,7 +25,8 @@ import torch
 from course_utils.tools.files import ROOT
 
 COURSE = "course_utils"
-DRAWS = "course_utils.plots"  # how a figure looks changes no number
+# how a figure looks, and the checks of what a reader builds, change no number
+ASIDE = ("course_utils.plots", "course_utils.exercises")
 
 
 class Definition(NamedTuple):
@@ -65,7 +67,7 @@ def _hash(starts: tuple[Definition, ...], cells: str) -> str:
         todo += [at for s in statements for at in reached(s, source, "cells")]
     while todo:
         at = todo.pop()
-        if at in texts or at.module == DRAWS or not at.module.startswith(COURSE):
+        if at in texts or at.module.startswith(ASIDE) or not at.module.startswith(COURSE):
             continue
         source = source_of(at.module)
         nodes = source.defined.get(at.name, []) if at.name else ast.parse(source.text).body
