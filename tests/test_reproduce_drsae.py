@@ -6,7 +6,7 @@ import torch
 
 from course_utils.built import drsae as built
 from course_utils.data import Labelled, digits, results, shared, weights
-from course_utils.reproduce import drsae, drsae_paper
+from course_utils.reproduce import drsae, drsae_by_hand, drsae_measured, drsae_paper
 from course_utils.tools.mnist import Mnist
 
 SMALL = {
@@ -226,7 +226,7 @@ def test_slopes_by_hand_are_those_of_autograd(tiny, T, classification):
     module = as_module(net, T)
     values = built.criteria(module, x, module(x), y)
     (len(x) * sum(weights[name] * value for name, value in values.items())).backward()
-    for name, (left, right) in drsae_paper.factors(net, x, y, weights, T).items():
+    for name, (left, right) in drsae_by_hand.factors(net, x, y, weights, T).items():
         slope = (left.T @ right).view_as(net[name])
         known = getattr(module, name).grad
         known = torch.zeros_like(slope) if known is None else known  # with T = 1, S is not used
@@ -237,17 +237,49 @@ def test_slopes_of_an_input_that_wakes_no_unit_are_finite(tiny):
     net, x, y = tiny
     net["b"] += 100
     weights = {"reconstruction": 5.0, "sparsity": 0.3, "classification": 1.0}
-    for left, right in drsae_paper.factors(net, x, y, weights, 3).values():
+    for left, right in drsae_by_hand.factors(net, x, y, weights, 3).values():
         assert not (left.T @ right).any()
 
 
 def test_codes_and_angles_by_hand_are_those_of_the_chapter(tiny):
     net, x, y = tiny
     module = as_module(net, 4)
-    assert torch.allclose(drsae_paper.codes_of(net, x, 4), torch.stack(module.codes(x)))
-    assert torch.allclose(drsae_paper.angles_of(net), built.unit_angles(module))
+    assert torch.allclose(drsae_by_hand.codes_of(net, x, 4), torch.stack(module.codes(x)))
+    assert torch.allclose(drsae_by_hand.angles_of(net), built.unit_angles(module))
     seen = drsae_paper.watched(net, Labelled(x, y), {"T": 4})
     assert seen["error"] == pytest.approx(built.error_percent(module, x, y))
+
+
+def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
+    net, x, y = tiny
+    net["S"] = torch.eye(len(net["S"])) - net["We"] @ net["Wd"]
+    s = {"T": 3, "bounds": built.BOUNDS}
+    part = Labelled(x, y)
+    kinds = drsae_measured.kinds_of(net, torch.ones(len(net["S"])))
+    kinds |= dict.fromkeys(("part", "categorical"), kinds["alive"])
+    lateral = drsae_measured.lateral_of(net, kinds, s)
+    assert lateral["slope_on_own"] == pytest.approx(1)
+    assert lateral["alike_own_part"] == pytest.approx(1)
+    assert abs(lateral["slope_on_ista"] - 1) > 0.05
+    other = drsae_measured.exchanged(net, part, s)
+    assert other["error_with_own"] == drsae_measured.error_of(net, part, 3)
+    blocks = drsae_measured.blocks_of(net, torch.arange(len(net["S"])), s)
+    assert blocks["rivals_S"] == pytest.approx(blocks["rivals_own"])
+
+
+def test_silenced_units_are_never_on_and_others_are(tiny):
+    net, x, _ = tiny
+    units = torch.tensor([0, 2])
+    z = drsae_by_hand.last_codes(drsae_measured._silenced(net, units), x, 3)
+    assert not z[:, units].any()
+    assert z.any()
+
+
+def test_the_best_decoder_of_a_code_that_holds_the_picture_leaves_nothing():
+    x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    mix = torch.randn(5, 7, generator=torch.Generator().manual_seed(1))
+    assert drsae_measured.best_rest(x @ mix, x) < 1e-9
+    assert drsae_measured.best_rest(x[:, :2], x) > 0.3
 
 
 QUICK = {
@@ -259,7 +291,7 @@ QUICK = {
 }
 
 
-def test_the_recipe_returns_figures_weights_and_history_and_cleans_up(small_mnist):
+def test_the_recipe_returns_figures_weights_and_history_and_keeps_its_training(small_mnist):
     figures, found = drsae_paper.recipe_seed(
         "200x11", drsae_paper.RECIPE | QUICK | {"passes": 20}, 0
     )
@@ -274,7 +306,15 @@ def test_the_recipe_returns_figures_weights_and_history_and_cleans_up(small_mnis
     assert found["We.200x11"].norm(dim=1).max() <= 1.25 / 4 + 1e-6
     assert found["Wd.200x11"].norm(dim=0).max() <= 1 + 1e-6
     assert found["slopes_trained.200x11"].shape == (4,)
-    assert not list((small_mnist / "runs").iterdir())
+    assert len(list((small_mnist / "runs").iterdir())) == 1
+
+
+def test_measuring_again_trains_nothing(monkeypatch):
+    s = drsae_paper.RECIPE | QUICK
+    before, _ = drsae_paper.recipe_seed("200x11", s, 0)
+    monkeypatch.setattr(drsae_paper, "one_pass", None)
+    again, _ = drsae_paper.recipe_seed("200x11", s, 0)
+    assert again == pytest.approx(before, nan_ok=True)
 
 
 def test_the_smallest_net_of_the_recipe_keeps_its_history_only():
@@ -284,9 +324,12 @@ def test_the_smallest_net_of_the_recipe_keeps_its_history_only():
 
 
 @pytest.mark.parametrize("moment", [5, 100])  # in the first pass of 30 steps, in the fourth
-def test_a_killed_recipe_goes_on_with_the_same_result_to_the_last_digit(moment, monkeypatch):
+def test_a_killed_recipe_goes_on_with_the_same_result_to_the_last_digit(
+    moment, monkeypatch, small_mnist
+):
     s = drsae_paper.RECIPE | QUICK
     whole, found = drsae_paper.recipe_seed("200x11", s, 1)
+    next((small_mnist / "runs").iterdir()).unlink()
     plain, calls = drsae_paper.factors, []
 
     def dies(*arguments):

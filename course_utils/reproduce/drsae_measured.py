@@ -1,0 +1,247 @@
+"""What is measured of chapter 3's networks at full size, on images that did not train them.
+
+Apart from their training, so that one more measure does not cost its hours again.
+"""
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from course_utils.data import Labelled
+from course_utils.reproduce.drsae_by_hand import (
+    Matrices,
+    angles_of,
+    codes_of,
+    going_back,
+    last_codes,
+)
+
+TOP = 20  # so many of the most turned units are looked at together
+DRAWS = 20  # of as many units at random
+READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
+
+
+def measures(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
+    """Return all single figures of net on part; what they are, each function below says."""
+    found = statistics_of(net, part, s)
+    kinds = kinds_of(net, found["on"])
+    order = angles_of(net).masked_fill(found["on"] == 0, -1).argsort()
+    order = order[(found["on"] == 0).sum() :]  # from least to most turned, of units that are on
+    figures = shares_of(kinds, found) | ties_of(net, found, kinds) | lateral_of(net, kinds, s)
+    figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net, kinds, part, s)
+    figures |= without_units(net, order, part, s) | exchanged(net, part, s)
+    return figures | read_anew(net, part, s) | favourites(found, order)
+
+
+def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
+    """Return, for each unit: how often it is on at the end, how often at t = 2 but not at t = 1,
+    and the mean of its last code for each digit (m, 10)."""
+    codes = codes_of(net, part.x, 2)
+    z = last_codes(net, part.x, s["T"])
+    return {
+        "on": (z > 0).float().mean(0),
+        "on_at_2_first": ((codes[0] == 0) & (codes[1] > 0)).float().mean(0),
+        "means": torch.stack([z[part.y == digit].mean(0) for digit in range(10)], 1),
+    }
+
+
+def kinds_of(net: Matrices, on: Tensor) -> dict[str, Tensor]:
+    """Return which units (m,) are ever on, and which of them are part-units, whose angle is below
+    0.5, and categorical-units, above 0.7. Rolfe & LeCun 2013, section 4.1."""
+    angle, alive = angles_of(net), on > 0
+    return {
+        "alive": alive,
+        "part": alive & (angle < 0.5),
+        "categorical": alive & (angle > 0.7),
+    }
+
+
+def shares_of(kinds: dict[str, Tensor], found: dict[str, Tensor]) -> dict[str, float]:
+    """Return units never on, of all, and each kind, of those that are; and how often a unit wakes
+    at t = 2, over how often it is on at the end."""
+    alive = kinds["alive"]
+    figures = {"never_on_percent": 100 * (~alive).double().mean().item()}
+    for kind in ("part", "categorical"):
+        figures[f"{kind}_units_percent"] = 100 * (kinds[kind].sum() / alive.sum()).item()
+        waking = (found["on_at_2_first"] / found["on"])[kinds[kind]]
+        figures[f"waking_{kind}"] = waking.mean().item()
+    return figures
+
+
+def ties_of(net: Matrices, found: dict[str, Tensor], kinds: dict[str, Tensor]) -> dict[str, float]:
+    """Return the correlation of a unit's angle with the norm of its row of S − I, the norm of its
+    column of Wc, and how often it wakes at t = 2: of all that are ever on, and of part-units."""
+    angle, lateral = angles_of(net), net["S"] - torch.eye(len(net["S"]))
+    properties = {
+        "row": lateral.norm(dim=1),
+        "Wc": net["Wc"].norm(dim=0),
+        "waking": found["on_at_2_first"] / found["on"].clamp(min=1e-9),
+    }
+    return {
+        f"tie_{name}_{kind}": _correlation(angle[kinds[kind]], values[kinds[kind]])
+        for name, values in properties.items()
+        for kind in ("alive", "part")
+    }
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    """Return the correlation of two vectors; nan where there are fewer than two numbers."""
+    return np.corrcoef(a, b)[0, 1] if len(a) > 1 else np.nan
+
+
+def nulls_of(net: Matrices, s: dict) -> dict[str, Tensor]:
+    """Return what S − I (m, m) is held against: ISTA's −(1.25 / T) Wdᵀ Wd; and −We Wd, by which S
+    would take away just what is explained already, for the encoder that the network has."""
+    return {
+        "ista": -s["bounds"]["We"] / s["T"] * net["Wd"].T @ net["Wd"],
+        "own": -net["We"] @ net["Wd"],
+    }
+
+
+def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
+    """Return, of S − I and of each null, what a unit says to itself and the norm of what it hears,
+    as means over each kind; and the slope of S − I on each null, and their correlation."""
+    lateral = net["S"] - torch.eye(len(net["S"]))
+    nulls = nulls_of(net, s)
+    figures = {"largest_row_of_S": net["S"].norm(dim=1).max().item()}
+    figures["largest_to_itself"] = lateral.diagonal().max().item()
+    for kind in ("part", "categorical"):
+        for name, matrix in {"S": lateral, **nulls}.items():
+            units = kinds[kind]
+            figures[f"diagonal_{name}_{kind}"] = matrix.diagonal()[units].mean().item()
+            figures[f"row_{name}_{kind}"] = matrix[units].norm(dim=1).mean().item()
+        for name, null in nulls.items():
+            figures[f"alike_{name}_{kind}"] = _correlation(
+                lateral[kinds[kind]].flatten(), null[kinds[kind]].flatten()
+            )
+    for name, null in nulls.items():
+        figures[f"slope_on_{name}"] = ((lateral * null).sum() / null.square().sum()).item()
+    return figures
+
+
+def blocks_of(net: Matrices, top: Tensor, s: dict) -> dict[str, float]:
+    """Return, among the units top (k,), the mean of S − I and of its nulls between those whose
+    largest weight in Wc is for the same digit (friends) and for others (rivals), and the share
+    below 0."""
+    lateral = net["S"] - torch.eye(len(net["S"]))
+    digit = net["Wc"][:, top].argmax(0)
+    same = digit[:, None] == digit
+    pairs = {"rivals": ~same, "friends": same & ~torch.eye(len(top), dtype=torch.bool)}
+    figures = {"pairs_of_friends": pairs["friends"].sum().item() / 2}
+    for who, mask in pairs.items():
+        for what, matrix in {"S": lateral, **nulls_of(net, s)}.items():
+            entries = matrix[top][:, top][mask]
+            figures[f"{who}_{what}"] = entries.mean().item()
+            figures[f"{who}_{what}_negative_percent"] = 100 * (entries < 0).double().mean().item()
+    return figures
+
+
+def drawn_by(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return what share of ‖x‖², in percent, is left by all units, by each kind alone, drawn by Wd
+    and drawn by the best linear decoder of their own."""
+    z = last_codes(net, part.x, s["T"])
+    figures = {}
+    for kind in ("alive", "part", "categorical"):
+        rest = part.x - (z * kinds[kind]) @ net["Wd"].T
+        left = rest.square().sum() / part.x.square().sum()
+        figures[f"rest_percent_{kind}"] = 100 * left.item()
+        figures[f"rest_best_decoder_percent_{kind}"] = 100 * best_rest(z[:, kinds[kind]], part.x)
+    return figures
+
+
+def best_rest(z: Tensor, x: Tensor) -> float:
+    """Return the share of ‖x‖² of the second half of x (B, n) that the linear decoder of z (B, k)
+    leaves which is best on the first half."""
+    half = len(z) // 2
+    best = torch.linalg.lstsq(z[:half].double(), x[:half].double(), driver="gelsd").solution
+    rest = x[half:] - z[half:].double() @ best
+    return (rest.square().sum() / x[half:].square().sum()).item()
+
+
+def error_of(net: Matrices, part: Labelled, T: int) -> float:
+    """Return the share of part, in percent, that net names wrongly after T iterations."""
+    evidence = normalize(last_codes(net, part.x, T)) @ net["Wc"].T
+    return 100 * (evidence.argmax(1) != part.y).double().mean().item()
+
+
+def without_units(net: Matrices, order: Tensor, part: Labelled, s: dict) -> dict[str, float]:
+    """Return the error, in percent, of net without the TOP most turned units, without as many of
+    the least turned, and without as many at random; order holds units by angle."""
+    draw = np.random.default_rng(0)
+    figures = {
+        "error_without_most_turned": error_of(_silenced(net, order[-TOP:]), part, s["T"]),
+        "error_without_least_turned": error_of(_silenced(net, order[:TOP]), part, s["T"]),
+    }
+    drawn = [order[torch.from_numpy(draw.permutation(len(order))[:TOP])] for _ in range(DRAWS)]
+    errors = [error_of(_silenced(net, units), part, s["T"]) for units in drawn]
+    return figures | {"error_without_random": float(np.mean(errors))}
+
+
+def _silenced(net: Matrices, units: Tensor) -> Matrices:
+    """Return a copy of net in which the given units are never on."""
+    net = {name: matrix.clone() for name, matrix in net.items()}
+    net["We"][units], net["S"][units], net["b"][units] = 0, 0, 1
+    return net
+
+
+def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
+    """Return error and rest, in percent, when S gives way to I + each null, and nothing learns."""
+    figures = {}
+    for name, null in nulls_of(net, s).items():
+        other = net | {"S": torch.eye(len(null)) + null}
+        rest = part.x - last_codes(other, part.x, s["T"]) @ net["Wd"].T
+        figures[f"error_with_{name}"] = error_of(other, part, s["T"])
+        left = rest.square().sum() / part.x.square().sum()
+        figures[f"rest_percent_with_{name}"] = 100 * left.item()
+    return figures
+
+
+def read_anew(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
+    """Return the error, in percent, of a logistic regression fitted to the directions of the codes
+    after t iterations, beside that of Wc, on the second half of part. Two fifths of part fit it,
+    a tenth chooses its strength."""
+    fit, choose, test = (len(part.x) * share // 10 for share in (4, 5, 10))
+    figures = {}
+    for t in (t for t in READ_AT if t <= s["T"]):
+        z, y = normalize(last_codes(net, part.x, t)).numpy(), part.y.numpy()
+        fits = [LogisticRegression(C=C, max_iter=1000).fit(z[:fit], y[:fit]) for C in STRENGTHS]
+        best = max(fits, key=lambda f: f.score(z[fit:choose], y[fit:choose]))
+        second = Labelled(part.x[choose:test], part.y[choose:test])
+        figures[f"error_anew_at_{t}"] = 100 * (1 - best.score(z[choose:], y[choose:]))
+        figures[f"error_of_Wc_at_{t}"] = error_of(net, second, t)
+    return figures
+
+
+def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
+    """Return the favourite digit's share of a unit's mean code, in percent: the median of the TOP
+    least turned units and of the TOP most turned."""
+    share = found["means"].amax(1) / found["means"].sum(1)
+    groups = {"least": order[:TOP], "most": order[-TOP:]}
+    return {f"favourite_{name}": 100 * share[g].median().item() for name, g in groups.items()}
+
+
+def by_iteration(net: Matrices, part: Labelled, most: int = 30) -> dict[str, Tensor]:
+    """Return for t = 1 … most, each (most,): error in percent, the share of ‖x‖² that Wd z leaves
+    at the best scale for each image, ‖z‖₁, units on in percent, and the share that the best linear
+    decoder leaves of the second half of part, when it is fitted to the first."""
+    names = ("error_at", "rest_at", "l1_at", "on_at", "rest_best_decoder_at")
+    rows = []
+    for t in range(1, most + 1):
+        z = last_codes(net, part.x, t)
+        cosine = (normalize(z @ net["Wd"].T) * normalize(part.x)).sum(1)
+        left = (1 - cosine.square()).mean().item()
+        on = 100 * (z > 0).float().mean().item()
+        rows.append(
+            [error_of(net, part, t), left, z.sum(1).mean().item(), on, best_rest(z, part.x)]
+        )
+    return dict(zip(names, torch.tensor(rows).T, strict=True))
+
+
+def fading(net: Matrices, part: Labelled, s: dict) -> Tensor:
+    """Return the norm of the slope of the criteria, at each iteration: (T,). It is that of what
+    each unit adds up, so that units at rest, through which nothing flows, do not count."""
+    codes = codes_of(net, part.x, s["T"])
+    return going_back(net, codes, part.x, part.y, s["weights"])[0].flatten(1).norm(dim=1)
