@@ -1,5 +1,7 @@
 """Right and wrong answers to what chapter 2 asks its readers to write, row by row."""
 
+import math
+
 import torch
 
 
@@ -72,12 +74,120 @@ def wrong_units(active=lambda a: a != 0, order=(0, 1), over=1):
     return answer
 
 
+def jump(on=lambda a, t: a > t, value=lambda a, t: a, off=lambda t: 0.0, price=lambda theta: theta):
+    def answer(v, theta):
+        rows = [
+            [value(a, t) if on(a, t) else off(t) for a, t in zip(row, price(theta), strict=True)]
+            for row in v
+        ]
+        return torch.tensor(rows, dtype=v.dtype)
+
+    return answer
+
+
+def by_row(v, theta):
+    return torch.stack([row * (row > t) for row, t in zip(v, theta, strict=True)])
+
+
+def drawn(
+    heard=lambda n, m: m / n,
+    theta=lambda alpha, tau: alpha * tau,
+    known=lambda error, share: error,
+    noise=lambda sigma: sigma**2,
+    tau_of=lambda square: square**0.5,
+    scale=lambda error, share: 10 * math.log10(error / share),
+    late=False,
+    form=torch.tensor,
+):
+    """State evolution by drawing, the active units and the resting ones apart."""
+
+    def answer(n, m, alpha, steps, generator, sigma=0.0, share=0.1, size=200_000):
+        error, found = share, []
+        for _ in range(steps):
+            if late:
+                found.append(scale(error, share))
+            tau = tau_of(noise(sigma) + heard(n, m) * known(error, share))
+            seen = torch.from_numpy(generator.normal(0, tau, size))
+            z = torch.zeros_like(seen)
+            many = round(share * size)
+            z[:many] = torch.from_numpy(generator.normal(size=many))
+            error = float(((shrunk(z + seen, theta(alpha, tau)) - z) ** 2).mean())
+            if not late:
+                found.append(scale(error, share))
+        return form(found)
+
+    return answer
+
+
+def without_own(z, given, share):
+    return (z - share * given) / (1 - share)
+
+
+def whole(z, given, share):
+    return z
+
+
+def undivided(z, given, share):
+    return z - share * given
+
+
+def added(variance, share):
+    return variance * share / (1 - share)
+
+
+def lowered(variance, share):
+    return variance * share
+
+
+def unchanged(variance, share):
+    return variance
+
+
+def raised(variance, share):
+    return variance * (1 - share) / share
+
+
+def soft_vamp(
+    messages=(without_own, without_own),
+    variances=(added, added),
+    ridge=lambda sigma, variance: sigma**2 / variance,
+    over=lambda n, m: m,
+    count=lambda z: (z != 0).double().sum(1, keepdim=True),
+    deviation=torch.sqrt,
+    first=lambda x, m: (x**2).sum(1, keepdim=True) / m,
+    least=1,
+    more=0,
+    gives=0,
+):
+    """Vector AMP with variances for precisions, and an equation to be solved for each row."""
+
+    def answer(x, Wd, alpha, steps, sigma):
+        n, m = Wd.shape
+        eye, u, variance = torch.eye(n).to(x), torch.zeros(len(x), m).to(x), first(x, m)
+        for _ in range(steps + more):
+            c = ridge(sigma, variance)
+            gram = Wd @ Wd.T + c[:, :, None] * eye
+            z = u + torch.linalg.solve(gram, x - u @ Wd.T) @ Wd
+            heard = c * torch.linalg.solve(gram, eye).diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
+            share = 1 - (n - heard) / over(n, m)
+            v, variance = messages[0](z, u, share), variances[0](variance, share)
+            z = shrunk(v, alpha * deviation(variance))
+            share = torch.clamp(count(z), min=least, max=m - 1) / m
+            u, variance = messages[1](z, v, share), variances[1](variance, share)
+        return (z, u, v)[gives]
+
+    return answer
+
+
 RIGHT = [
     ("check_my_layer", layer()),
     ("check_my_untrained", untrained()),
     ("check_my_coupled_S", coupled()),
     ("check_my_residual", residual()),
     ("check_wrong_units", wrong_units()),
+    ("check_jump_relu", jump()),
+    ("check_drawn_evolution", drawn()),
+    ("check_soft_vamp", soft_vamp()),
 ]
 PLANTED = [
     ("check_my_layer", layer(plus=-1.0), "added, not subtracted"),
@@ -194,4 +304,78 @@ PLANTED = [
         lambda z, true: wrong_units()(z, true) / z.shape[1],
         "these are shares",
     ),
+    ("check_jump_relu", jump(value=lambda a, t: a - t), "this is a shifted ReLU"),
+    ("check_jump_relu", jump(on=lambda a, t: abs(a) > t), "you took |v| > θ"),
+    ("check_jump_relu", shrunk, "this is shrink"),
+    ("check_jump_relu", jump(on=lambda a, t: a >= t), "> in place of ≥"),
+    ("check_jump_relu", jump(price=lambda t: t.mean().expand_as(t)), "you took their mean"),
+    ("check_jump_relu", by_row, "you gave one to each row"),
+    ("check_jump_relu", jump(value=lambda a, t: 1.0), "which units are on"),
+    ("check_jump_relu", jump(off=lambda t: t), "up to θ it is 0"),
+    ("check_jump_relu", jump(on=lambda a, t: a > 0), "it starts at 0"),
+    ("check_jump_relu", jump(on=lambda a, t: a < t), "the comparison is turned"),
+    ("check_drawn_evolution", drawn(heard=lambda n, m: 1), "the factor m/n is missing"),
+    ("check_drawn_evolution", drawn(heard=lambda n, m: n / m), "not n/m"),
+    ("check_drawn_evolution", drawn(theta=lambda alpha, tau: alpha), "α τ, not α"),
+    ("check_drawn_evolution", drawn(theta=lambda alpha, tau: tau), "α is missing"),
+    ("check_drawn_evolution", drawn(known=lambda error, share: share), "you kept the first"),
+    ("check_drawn_evolution", drawn(noise=lambda sigma: 0), "the noise in x is missing"),
+    ("check_drawn_evolution", drawn(noise=lambda sigma: sigma), "σ must be squared"),
+    ("check_drawn_evolution", drawn(tau_of=lambda square: square), "τ is the root"),
+    (
+        "check_drawn_evolution",
+        drawn(scale=lambda error, share: 10 * math.log10(error)),
+        "before the first step, the share",
+    ),
+    (
+        "check_drawn_evolution",
+        drawn(scale=lambda error, share: 20 * math.log10(error / share)),
+        "10 log10, not 20",
+    ),
+    (
+        "check_drawn_evolution",
+        drawn(scale=lambda error, share: 10 * math.log(error / share)),
+        "a natural logarithm",
+    ),
+    ("check_drawn_evolution", drawn(scale=lambda error, share: error / share), "these are no dB"),
+    ("check_drawn_evolution", drawn(late=True), "not before it"),
+    ("check_drawn_evolution", drawn(form=list), "returned a list"),
+    ("check_drawn_evolution", drawn(form=lambda f: torch.tensor(f[-1:])), "the shape is"),
+    ("check_drawn_evolution", drawn(theta=lambda alpha, tau: 1.1 * alpha * tau), "off by up to"),
+    ("check_soft_vamp", soft_vamp((without_own, whole)), "the shrink hands on its whole"),
+    ("check_soft_vamp", soft_vamp((whole, without_own)), "the ridge hands on its whole"),
+    ("check_soft_vamp", soft_vamp((whole, whole)), "both hand on their whole"),
+    ("check_soft_vamp", soft_vamp((undivided, undivided)), "not divided by 1 − ρ"),
+    ("check_soft_vamp", soft_vamp(variances=(unchanged, unchanged)), "stays at its first value"),
+    ("check_soft_vamp", soft_vamp(variances=(unchanged, added)), "what the ridge adds is missing"),
+    ("check_soft_vamp", soft_vamp(variances=(added, unchanged)), "what the shrink adds is missing"),
+    ("check_soft_vamp", soft_vamp(variances=(added, lowered)), "u has only what the shrink adds"),
+    ("check_soft_vamp", soft_vamp(variances=(lowered, lowered)), "both hand on only what they add"),
+    ("check_soft_vamp", soft_vamp(variances=(raised, raised)), "upside down"),
+    (
+        "check_soft_vamp",
+        soft_vamp(count=lambda z: (z != 0).double().sum() / len(z) * torch.ones(len(z), 1)),
+        "you took the mean over the batch",
+    ),
+    ("check_soft_vamp", soft_vamp(ridge=lambda s, var: s**2 + 0 * var), "is σ² γ, not σ²"),
+    ("check_soft_vamp", soft_vamp(ridge=lambda s, var: s / var), "is σ² γ: σ must be squared"),
+    ("check_soft_vamp", soft_vamp(ridge=lambda s, var: s**2 * var), "you divided by γ"),
+    ("check_soft_vamp", soft_vamp(over=lambda n, m: n), "a mean over m directions"),
+    ("check_soft_vamp", soft_vamp(deviation=lambda var: var), "not 1/γ_v"),
+    ("check_soft_vamp", soft_vamp(deviation=lambda var: var**-0.5), "not a variance"),
+    (
+        "check_soft_vamp",
+        soft_vamp(first=lambda x, m: torch.ones(len(x), 1).to(x)),
+        "start with the precision m/‖x‖², not 1",
+    ),
+    (
+        "check_soft_vamp",
+        soft_vamp(first=lambda x, m: m / (x**2).sum(1, keepdim=True)),
+        "the inverse of the variance",
+    ),
+    ("check_soft_vamp", soft_vamp(least=0), "case 3: the result holds nan"),
+    ("check_soft_vamp", soft_vamp(gives=1), "not u"),
+    ("check_soft_vamp", soft_vamp(gives=2), "not v"),
+    ("check_soft_vamp", soft_vamp(more=-1), "one step too few"),
+    ("check_soft_vamp", soft_vamp(more=1), "one step too many"),
 ]

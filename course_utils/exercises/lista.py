@@ -1,13 +1,18 @@
 """Checks of the exercises of chapter 2."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from course_utils.built.ista import shrink
+from course_utils.built.lista import conditioned, shrink_risk, synthetic_pairs
 from course_utils.checks import Function, exercise
 from course_utils.data import normal
 from course_utils.exercises.cases import cases_of
+
+DRAWN_DB = 0.35  # five standard deviations of what 200,000 draws give, over 60 seeds
 
 
 def check_my_layer(answer: Function) -> None:
@@ -166,8 +171,39 @@ def check_my_residual(answer: Function) -> None:
     exercise(answer, residual, mistakes, cases)
 
 
+def check_jump_relu(answer: Function) -> None:
+    """Check chapter 2, exercise 1: the hard threshold of codes that cannot be negative."""
+    mistakes = {
+        "what is kept is kept whole: this is a shifted ReLU": lambda v, theta: (v - theta).relu(),
+        "large negative values are zero, too: you took |v| > θ": (
+            lambda v, theta: v * (v.abs() > theta)
+        ),
+        "what is kept is kept whole, and nothing is negative: this is shrink": shrink,
+        "at v = θ itself it is 0: > in place of ≥": lambda v, theta: v * (v >= theta),
+        "each unit has a θ of its own: you took their mean": (
+            lambda v, theta: v * (v > theta.mean())
+        ),
+        "θ belongs to the units, the columns of v: you gave one to each row": (
+            lambda v, theta: v * (v > theta[:, None])
+        ),
+        "this says which units are on: v itself is asked for there": (
+            lambda v, theta: (v > theta).to(v)
+        ),
+        "up to θ it is 0, not θ": torch.maximum,
+        "this is a ReLU: it starts at 0, not at θ": lambda v, theta: v.relu(),
+        "the comparison is turned: you kept what is below θ": lambda v, theta: v * (v < theta),
+    }
+    generator, cases = np.random.default_rng(25), []
+    for m in (4, 7):  # as many rows as units, or θ given to the rows would raise, not be named
+        v, theta = normal(generator, m, m), normal(generator, m).abs()
+        cases.append((v, theta))
+    v, theta = cases[1]
+    v[3] = theta  # ties
+    exercise(answer, lambda v, theta: v * (v > theta), mistakes, cases)
+
+
 def check_wrong_units(answer: Function) -> None:
-    """Check chapter 2, exercise 1: how many units are falsely active, and how many are missed."""
+    """Check chapter 2, exercise 2: how many units are falsely active, and how many are missed."""
 
     def both(false, missed):
         return torch.stack([false.sum(1), missed.sum(1)], 1)
@@ -211,7 +247,7 @@ def check_wrong_units(answer: Function) -> None:
 
 
 def check_threshold_slope(answer: Function) -> None:
-    """Check chapter 2, exercise 2: the slope with respect to the threshold of a shifted ReLU."""
+    """Check chapter 2, exercise 3: the slope with respect to the threshold of a shifted ReLU."""
     mistakes = {
         "the sign is turned: as b grows, an active unit loses": (
             lambda v, b, slope: (slope * (v > b)).sum(0)
@@ -238,8 +274,85 @@ def check_threshold_slope(answer: Function) -> None:
     exercise(answer, lambda v, b, slope: -(slope * (v > b)).sum(0), mistakes, cases)
 
 
+def check_drawn_evolution(answer: Function) -> None:
+    """Check chapter 2, exercise 4: state evolution by drawing.
+
+    What is drawn is never quite the mean: an answer within DRAWN_DB of the solution counts as
+    equal to it. So does one within that of a mistake, and 3 % of how far the mistake lies off.
+    """
+    mistakes = {
+        "the factor m/n is missing: each unit hears m others": (
+            lambda *a: _evolution(*a, heard=lambda n, m: 1.0)
+        ),
+        "the factor is m/n, not n/m": lambda *a: _evolution(*a, heard=lambda n, m: n / m),
+        "the threshold is α τ, not α": lambda *a: _evolution(*a, theta=lambda alpha, tau: alpha),
+        "α is missing: the threshold is α τ": lambda *a: _evolution(
+            *a, theta=lambda alpha, tau: tau
+        ),
+        "τ falls from step to step: you kept the first": lambda *a: _evolution(*a, follow=0.0),
+        "the noise in x is missing: τ² begins with σ²": lambda *a: _evolution(*a, noise=0.0),
+        "σ must be squared": lambda *a: _evolution(*a, noise=0.5),
+        "τ is the root of τ²": lambda *a: _evolution(*a, root=1.0),
+        "divide the error by what it is before the first step, the share": (
+            lambda n, m, alpha, steps, seed, sigma, share: (
+                _evolution(n, m, alpha, steps, seed, sigma, share) + 10 * np.log10(share)
+            )
+        ),
+        "the error is a square already: 10 log10, not 20": lambda *a: 2 * _evolution(*a),
+        "a natural logarithm was taken: dB are 10 log10": (
+            lambda *a: _evolution(*a) * float(np.log(10))
+        ),
+        "these are no dB: take 10 log10": lambda *a: 10 ** (_evolution(*a) / 10),
+        "the first number is the error after the first step, not before it": (
+            lambda *a: torch.cat([torch.zeros(1).double(), _evolution(*a)[:-1]])
+        ),
+    }
+
+    def snapped(n, m, alpha, steps, seed, sigma, share):
+        draws = np.random.default_rng(seed)
+        got = answer(n, m, alpha, steps, draws, sigma=sigma, share=share)
+        if not isinstance(got, Tensor) or got.shape != (steps,):
+            return got
+        exact = _evolution(n, m, alpha, steps, seed, sigma, share)
+        for near in (_evolution, *mistakes.values()):
+            value = near(n, m, alpha, steps, seed, sigma, share)
+            if torch.allclose(got - exact, value - exact, rtol=0.03, atol=DRAWN_DB):
+                return value
+        return got
+
+    cases = [(250, 500, 1.14, 6, 1, 0.0, 0.1), (300, 500, 1.5, 4, 2, 0.0, 0.2)]
+    cases.append((250, 500, 1.3, 5, 3, 0.15, 0.1))
+    exercise(snapped, _evolution, mistakes, cases)
+
+
+def _evolution(
+    n: int,
+    m: int,
+    alpha: float,
+    steps: int,
+    seed: int,
+    sigma: float,
+    share: float,
+    heard: Callable = lambda n, m: m / n,
+    theta: Callable = lambda alpha, tau: alpha * tau,
+    follow: float = 1.0,
+    noise: float = 1.0,
+    root: float = 0.5,
+) -> Tensor:
+    """Return NMSE in dB (steps,) in closed form, with what is planted; the seed is not used."""
+    error, found = share, []
+    for _ in range(steps):
+        known = error if follow else share
+        tau = ((sigma ** (2 * noise) if noise else 0.0) + heard(n, m) * known) ** root
+        s, threshold = (1 + tau**2) ** 0.5, theta(alpha, tau)
+        active = shrink_risk(s, threshold, 1 / s**2) + (tau / s) ** 2
+        error = share * active + (1 - share) * shrink_risk(tau, threshold)
+        found.append(10 * np.log10(error / share))
+    return torch.tensor(found)
+
+
 def check_support_step(answer: Function) -> None:
-    """Check chapter 2, exercise 3: the step that the support of each row allows."""
+    """Check chapter 2, exercise 5: the step that the support of each row allows."""
 
     def step(z, Wd, on=None):
         on = (z != 0 if on is None else on).to(Wd)
@@ -278,3 +391,125 @@ def check_support_step(answer: Function) -> None:
     z, Wd = cases[1]
     cases.append((torch.cat([z[:2], 0 * z[:1]]), Wd))  # the last row has no active unit
     exercise(answer, step, mistakes, cases)
+
+
+def check_soft_vamp(answer: Function) -> None:
+    """Check chapter 2, exercise 6: vector AMP with the soft threshold.
+
+    Rangan, Schniter & Fletcher 2019, algorithm 3.
+    """
+    mistakes = {
+        "the shrink hands on its whole output: take its own share out": (
+            lambda *a: _vamp(*a, own=(1, 0))
+        ),
+        "the ridge hands on its whole output: take its own share out": (
+            lambda *a: _vamp(*a, own=(0, 1))
+        ),
+        "both hand on their whole output: take their own share out": (
+            lambda *a: _vamp(*a, own=(0, 0))
+        ),
+        "own shares are taken out, but what is left is not divided by 1 − ρ": (
+            lambda *a: _vamp(*a, left=0)
+        ),
+        "the precision stays at its first value: both steps hand on a new one": (
+            lambda *a: _vamp(*a, told=(lambda g, r: g, lambda g, r: g))
+        ),
+        "the precision of v is not that of u: what the ridge adds is missing": (
+            lambda *a: _vamp(*a, told=(lambda g, r: g, _added))
+        ),
+        "the precision of u is not that of v: what the shrink adds is missing": (
+            lambda *a: _vamp(*a, told=(_added, lambda g, r: g))
+        ),
+        "γ/ρ is the precision of z: u has only what the shrink adds, γ/ρ − γ": (
+            lambda *a: _vamp(*a, told=(_added, lambda g, r: g / r))
+        ),
+        "γ/ρ is the precision of z: both hand on only what they add, γ/ρ − γ": (
+            lambda *a: _vamp(*a, told=(lambda g, r: g / r, lambda g, r: g / r))
+        ),
+        "the precisions are upside down: (1 − ρ)/ρ, not ρ/(1 − ρ)": (
+            lambda *a: _vamp(*a, told=(lambda g, r: g * r / (1 - r), lambda g, r: g * r / (1 - r)))
+        ),
+        "each row counts its own active units: you took the mean over the batch": (
+            lambda *a: _vamp(*a, row=lambda active: active.mean(0, keepdim=True).expand_as(active))
+        ),
+        "the ridge is σ² γ, not σ²": lambda *a: _vamp(*a, ridge=lambda sigma, g: sigma**2 + 0 * g),
+        "the ridge is σ² γ: σ must be squared": (
+            lambda *a: _vamp(*a, ridge=lambda sigma, g: sigma * g)
+        ),
+        "the ridge is σ² γ: you divided by γ": (
+            lambda *a: _vamp(*a, ridge=lambda sigma, g: sigma**2 / g)
+        ),
+        "the share of the ridge is a mean over m directions, not over n": (
+            lambda *a: _vamp(*a, over=lambda n, m: n)
+        ),
+        "γ_v is a precision: the deviation is 1/√γ_v, not 1/γ_v": (
+            lambda *a: _vamp(*a, deviation=lambda g: 1 / g)
+        ),
+        "γ_v is a precision, not a variance: the deviation is 1/√γ_v": (
+            lambda *a: _vamp(*a, deviation=lambda g: g**0.5)
+        ),
+        "start with the precision m/‖x‖², not 1": lambda *a: _vamp(*a, first=lambda x, m: 1.0),
+        "the first precision is the inverse of the variance ‖x‖²/m": (
+            lambda *a: _vamp(*a, first=lambda x, m: x.square().sum(1, keepdim=True) / m)
+        ),
+        "return z after the shrink, not u": lambda *a: _vamp(*a, which=1),
+        "return z after the shrink, not v": lambda *a: _vamp(*a, which=2),
+        "this is one step too few": lambda x, Wd, alpha, k, sigma: _vamp(
+            x, Wd, alpha, k - 1, sigma
+        ),
+        "this is one step too many": (
+            lambda x, Wd, alpha, k, sigma: _vamp(x, Wd, alpha, k + 1, sigma)
+        ),
+    }
+    cases = []
+    for seed, (B, n, m, alpha, steps) in enumerate(
+        ((1, 24, 40, 1.14, 2), (4, 30, 50, 1.14, 5), (3, 30, 40, 3.0, 4))
+    ):
+        generator = np.random.default_rng([26, seed])
+        Wd = conditioned(n, m, 15.0, generator).double()
+        x, _ = next(synthetic_pairs(Wd, B, generator, 30.0))
+        cases.append((x, Wd, alpha, steps, 0.02))
+    cases[2][0][0] *= 0.03  # so weak that no unit passes at first
+    exercise(answer, _vamp, mistakes, cases)
+
+
+def _added(gamma: Tensor, share: Tensor) -> Tensor:
+    return gamma * (1 - share) / share
+
+
+def _vamp(
+    x: Tensor,
+    Wd: Tensor,
+    alpha: float,
+    steps: int,
+    sigma: float,
+    own: tuple = (1, 1),
+    left: int = 1,
+    told: tuple = (_added, _added),
+    row: Callable = lambda active: active,
+    ridge: Callable = lambda sigma, gamma: sigma**2 * gamma,
+    over: Callable = lambda n, m: m,
+    deviation: Callable = lambda gamma: 1 / gamma.sqrt(),
+    first: Callable = lambda x, m: m / x.square().sum(1, keepdim=True),
+    which: int = 0,
+) -> Tensor:
+    """Return the codes (B, m) of vector AMP with the soft threshold, with what is planted."""
+    n, m = Wd.shape
+    U, s, Vt = torch.linalg.svd(Wd, full_matrices=False)
+    z = u = v = x.new_zeros(len(x), m)
+    gamma = first(x, m) * x.new_ones(len(x), 1)
+
+    def news(z: Tensor, given: Tensor, share: Tensor) -> Tensor:
+        return (z - share * given) / ((1 - share) if left else 1)
+
+    for _ in range(steps):
+        c = ridge(sigma, gamma)
+        z = u + ((x - u @ Wd.T) @ U * s / (s.square() + c)) @ Vt
+        share = 1 - (s.square() / (s.square() + c)).sum(1, keepdim=True) / over(n, m)
+        v = news(z, u, share) if own[0] else z
+        gamma = told[0](gamma, share)
+        z = shrink(v, alpha * deviation(gamma))
+        share = row((z != 0).sum(1, keepdim=True).to(x)).clamp(1, m - 1) / m
+        u = news(z, v, share) if own[1] else z
+        gamma = told[1](gamma, share)
+    return (z, u, v)[which]
