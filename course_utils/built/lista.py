@@ -28,6 +28,7 @@ __all__ = [
     "nmse_db",
     "synthetic_pairs",
     "refit",
+    "coupling",
     "amp_iterates",
     "amp",
     "shrink_risk",
@@ -371,6 +372,28 @@ def refit(x: Tensor, z: Tensor, Wd: Tensor) -> Tensor:
     for row, (one, on) in enumerate(zip(x, z != 0, strict=True)):
         fitted[row, on] = torch.linalg.lstsq(Wd[:, on], one[:, None], driver="gelsd").solution[:, 0]
     return fitted
+
+# %% ../../notebooks/02_lista.ipynb #learned-step-def
+def coupling(Wd: Tensor, We: Tensor, S: Tensor) -> dict[str, float]:
+    """Return how far We (m, n) and S (m, m) moved together since they were ISTA's for Wd (n, m).
+
+    The coupling S = I − We Wd asks S to move by minus We's move times Wd. `cosine` is that of both
+    moves, `shuffled` its null, with the units of one of them shuffled. `longer_share` is how much
+    of the square of what is asked is one longer step, along WdᵀWd; `cosine_beyond` leaves that out.
+    """
+    We_0, S_0 = ista_matrices(Wd)
+    moved, asked, longer = S - S_0, -(We - We_0) @ Wd, Wd.T @ Wd
+    longer = longer / longer.norm()
+    order = torch.from_numpy(np.random.default_rng(12).permutation(len(S)))
+    rests = [move - (move * longer).sum() * longer for move in (moved, asked)]
+    return {
+        "cosine": torch.cosine_similarity(moved.flatten(), asked.flatten(), 0).item(),
+        "shuffled": torch.cosine_similarity(
+            moved.flatten(), asked[order][:, order].flatten(), 0
+        ).item(),
+        "longer_share": ((asked * longer).sum() / asked.norm()).square().item(),
+        "cosine_beyond": torch.cosine_similarity(*[rest.flatten() for rest in rests], 0).item(),
+    }
 
 # %% ../../notebooks/02_lista.ipynb #amp-def
 def amp_iterates(x: Tensor, Wd: Tensor, alpha: float) -> Iterator[Tensor]:

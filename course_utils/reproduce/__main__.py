@@ -45,6 +45,7 @@ RUNS = {
         {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
         lista.DEPTH,
     ),
+    "lista_tuned": ({"all": Part(lista.tuned_seed, 3)}, lista.DEPTH | {"tuned": lista.TUNED}),
     "lista_depth_longer": (
         {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
         lista.DEPTH_LONGER,

@@ -50,7 +50,8 @@ def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
 
 def kinds_of(net: Matrices, on: Tensor) -> dict[str, Tensor]:
     """Return which units (m,) are ever on, and which of them are part-units, whose angle is below
-    0.5, and categorical-units, above 0.7. Rolfe & LeCun 2013, section 4.1."""
+    0.5, and categorical-units, above 0.7, for how often each is on (m,). Rolfe & LeCun 2013,
+    section 4.1."""
     angle, alive = angles_of(net), on > 0
     return {
         "alive": alive,
@@ -169,7 +170,7 @@ def error_of(net: Matrices, part: Labelled, T: int) -> float:
 
 def without_units(net: Matrices, order: Tensor, part: Labelled, s: dict) -> dict[str, float]:
     """Return the error, in percent, of net without the TOP most turned units, without as many of
-    the least turned, and without as many at random; order holds units by angle."""
+    the least turned, and without as many at random; order (k,) holds units by angle."""
     draw = np.random.default_rng(0)
     figures = {
         "error_without_most_turned": error_of(_silenced(net, order[-TOP:]), part, s["T"]),
@@ -217,7 +218,7 @@ def read_anew(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
 
 def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
     """Return the favourite digit's share of a unit's mean code, in percent: the median of the TOP
-    least turned units and of the TOP most turned."""
+    least turned units and of the TOP most turned; order (k,) holds units by angle."""
     share = found["means"].amax(1) / found["means"].sum(1)
     groups = {"least": order[:TOP], "most": order[-TOP:]}
     return {f"favourite_{name}": 100 * share[g].median().item() for name, g in groups.items()}

@@ -362,8 +362,9 @@ def depth_seed(name: str, s: dict, seed: int) -> Outcome:
     """Train section 5 of chapter 2 on photographs: one network of one kind for each depth.
 
     Figures, on fresh patches: mean energy above the minimum in percent, for the network and for
-    FISTA with as many steps; `worth`, how many steps of FISTA have as low an energy; and the
-    learned steps times L, where steps are learned. No weights.
+    FISTA with as many steps; `worth`, how many steps of FISTA have as low an energy; the learned
+    steps times L, where steps are learned; and for LISTA how far its matrices stayed coupled. No
+    weights.
     """
     figures, generator = {}, np.random.default_rng([5, seed])
     Wd, lmbd = weights("ista")["patches"], s["lmbd"]
@@ -385,10 +386,46 @@ def depth_seed(name: str, s: dict, seed: int) -> Outcome:
             error = above(torch.cat([net(part) for part in x.split(500)]))
         figures |= {f"above_percent.{at}": error, f"above_percent.fista.{K}": loop[K - 1]}
         figures[f"worth.{at}"] = 1 + sum(e > error for e in loop)
-        if name != "lista":
+        if name == "lista":
+            figures |= {
+                f"{key}.{at}": value
+                for key, value in lista.coupling(Wd, net.We.detach(), net.S.detach()).items()
+            }
+        else:
             steps = net.log_step.detach().exp() * ista.lipschitz(Wd)
             figures |= {f"step_times_L.{at}.{k + 1}": step.item() for k, step in enumerate(steps)}
         print(f"{at}: {error:.2f} % above, worth {figures[f'worth.{at}']} steps", flush=True)
+    return figures, {}
+
+
+TUNED = {"times_L": [1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0], "choose_on": 1000}
+
+
+def tuned_seed(s: dict, seed: int) -> Outcome:
+    """Run the rival of depth_seed that learns nothing: ISTA and FISTA with one step, chosen for
+    each depth on patches that are not tested on; Beck & Teboulle 2009 take 1/L.
+
+    Figures as there, on the same fresh patches, and the step chosen, times L. No weights.
+    """
+    figures, generator = {}, np.random.default_rng([5, seed])
+    Wd, lmbd, L = weights("ista")["patches"], s["lmbd"], ista.lipschitz(weights("ista")["patches"])
+    choose_on = photograph_patches(12, s["patches"], generator)[: s["tuned"]["choose_on"]]
+    x = photograph_patches(12, s["test"], generator)
+
+    def energies(x: Tensor, iterates: Callable, factor: float, steps: int) -> Tensor:
+        codes = islice(iterates(x, Wd, lmbd, L / factor), 1, 1 + steps)
+        return torch.stack([ista.energy(x, z, Wd, lmbd).mean() for z in codes])
+
+    least = ista.energy(x, ista.sparse_codes(x, Wd, lmbd, gap=1e-4), Wd, lmbd).mean()
+    loop = energies(x, ista.fista_iterates, 1.0, 100)
+    for name, iterates in (("ista", ista.ista_iterates), ("fista", ista.fista_iterates)):
+        tried = {f: energies(choose_on, iterates, f, 14) for f in s["tuned"]["times_L"]}
+        for K in s["layers"]:
+            best = min(tried, key=lambda f, K=K, tried=tried: tried[f][K - 1].nan_to_num(np.inf))
+            reached, at = energies(x, iterates, best, K)[-1], f"tuned_{name}.{K}"
+            figures[f"above_percent.{at}"] = 100 * (reached / least - 1).item()
+            figures[f"worth.{at}"] = 1 + (loop > reached).sum().item()
+            figures[f"step_times_L.{at}"] = best
     return figures, {}
 
 
