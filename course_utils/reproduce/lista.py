@@ -398,7 +398,7 @@ def depth_seed(name: str, s: dict, seed: int) -> Outcome:
     return figures, {}
 
 
-TUNED = {"times_L": [1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0], "choose_on": 1000}
+TUNED = {"times_L": [1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0], "choose_on": 10_000}
 
 
 def tuned_seed(s: dict, seed: int) -> Outcome:
