@@ -24,6 +24,15 @@ def layer(plus=1.0, drive=1.0, flip=False, theta_of=lambda theta: theta, again=0
     return answer
 
 
+def half_shrunk(x, z, We, S, theta):
+    return torch.stack([We @ one + shrunk(S @ code, theta) for one, code in zip(x, z, strict=True)])
+
+
+def jumping_layer(x, z, We, S, theta):
+    v = (We @ x.T + S @ z.T).T
+    return v * (torch.abs(v) > theta)
+
+
 def untrained(scale=None, price=None, plus=1.0, late=1.0, more=0, eye=1.0, start=0.0, within=None):
     """The loop of an untrained LISTA, written as ISTA, row by row."""
 
@@ -196,6 +205,8 @@ PLANTED = [
     ("check_my_layer", layer(drive=0.0), "x is missing"),
     ("check_my_layer", layer(theta_of=lambda theta: 0.0), "the shrink is missing"),
     ("check_my_layer", layer(outside=True), "S z belongs inside"),
+    ("check_my_layer", half_shrunk, "We x belongs inside"),
+    ("check_my_layer", jumping_layer, "this threshold jumps"),
     ("check_my_layer", layer(theta_of=lambda t: t.sum() / len(t)), "you took their mean"),
     ("check_my_layer", layer(again=1.0), "a second time"),
     (
@@ -212,6 +223,14 @@ PLANTED = [
     ("check_my_untrained", untrained(more=1), "one layer too many"),
     ("check_my_untrained", untrained(more=-1), "one layer too few"),
     ("check_my_untrained", untrained(price=lambda lmbd, L: 0.0), "the shrink is missing"),
+    ("check_my_untrained", lambda x, Wd, l, depth: untrained()(x, Wd, l, 1), "a single layer"),
+    (
+        "check_my_untrained",
+        lambda x, Wd, l, depth: untrained()(
+            x * float(torch.linalg.matrix_norm(Wd, 2)) ** 2, Wd, l, depth
+        ),
+        "in We the factor 1/L",
+    ),
     ("check_my_untrained", untrained(eye=0.0), "S has lost its I"),
     ("check_my_untrained", untrained(start=1.0), "start at z = 0"),
     ("check_my_untrained", untrained(within=1.0), "in S the factor 1/L"),
@@ -254,6 +273,7 @@ PLANTED = [
     ("check_my_residual", residual(count=lambda c: float(c.abs().sum())), "added their sizes"),
     ("check_my_residual", residual(count=len), "every unit was counted"),
     ("check_my_residual", residual(count=lambda c: 1, over=lambda Wd: 1), "not all of it"),
+    ("check_my_residual", lambda x, z, before, Wd: residual()(x, z, x, Wd), "not of x"),
     ("check_my_residual", residual(target=0.0), "x is missing"),
     (
         "check_my_residual",

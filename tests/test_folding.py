@@ -23,6 +23,7 @@ FOLDED = {
     "tests": cell("known(shrink, cases, results, {})", metadata={"nbgrader": {"grade": True}}),
     "questions": cell("ask(one, two)", "text/html", id="questions-ask"),
     "ours": cell("#| export\ndef shrink(v, theta):\n    return v", metadata={"tags": ["ours"]}),
+    "aside": cell("#| export\ndef risk(v):\n    return v", metadata={"tags": ["aside"]}),
 }
 OPEN = [
     cell("#| export\ndef shrink(v, theta):\n    return v"),

@@ -526,10 +526,11 @@ class LearnedAmp(nn.Module):
 
 # %% ../../notebooks/02_lista.ipynb #benchmark-start
 def alternating(net: Network, scale: float = 1.0) -> Network:
-    """Set the steps of net to scale times 0.6, 2, 0.6 … after four even ones; return net.
+    """Set the steps of net to scale times 0.6, 2, 0.6 … after four of about 1; return net.
 
-    Thresholds fall by 0.82 a layer, longer beside long steps. A start for training on recovery;
-    scale is about 1 for analytic weights, 0.5 for Wd itself. Steps: Takabe & Wadayama 2022.
+    Thresholds fall to 0.82 of the layer before, and are larger beside long steps. A start for
+    training on recovery; scale is about 1 for analytic weights, 0.5 for Wd itself. Steps: Takabe &
+    Wadayama 2022.
     """
     k = torch.arange(net.depth)
     step, factor = torch.where(k % 2 == 0, 0.6, 2.0), torch.where(k % 2 == 0, 0.5, 1.8)

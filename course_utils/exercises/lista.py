@@ -34,6 +34,10 @@ def check_my_layer(answer: Function) -> None:
         "only We x is shrunk: S z belongs inside": (
             lambda x, z, We, S, theta: shrink(x @ We.T, theta) + z @ S.T
         ),
+        "only S z is shrunk: We x belongs inside": (
+            lambda x, z, We, S, theta: x @ We.T + shrink(z @ S.T, theta)
+        ),
+        "this threshold jumps: shrink makes what it keeps smaller by θ": _jumping,
         "each unit has a θ of its own: you took their mean": (
             lambda x, z, We, S, theta: layer(x, z, We, S, theta.mean())
         ),
@@ -53,6 +57,11 @@ def check_my_layer(answer: Function) -> None:
         We, S, theta = (normal(generator, *s) for s in ((m, n), (m, m), (m,)))
         cases.append((x, z, We, S / m**0.5, theta.abs()))
     exercise(answer, layer, mistakes, cases)
+
+
+def _jumping(x: Tensor, z: Tensor, We: Tensor, S: Tensor, theta: Tensor) -> Tensor:
+    v = x @ We.T + z @ S.T
+    return torch.where(v.abs() > theta, v, 0.0)
 
 
 def check_my_untrained(answer: Function) -> None:
@@ -80,6 +89,12 @@ def check_my_untrained(answer: Function) -> None:
         "this is one layer too many": lambda x, Wd, l, depth: untrained(x, Wd, l, depth + 1),
         "this is one layer too few": lambda x, Wd, l, depth: untrained(x, Wd, l, depth - 1),
         "the shrink is missing": lambda x, Wd, l, depth: untrained(x, Wd, 0.0, depth),
+        "this is a single layer: call it depth times": lambda x, Wd, l, _: untrained(x, Wd, l, 1),
+        "in We the factor 1/L is missing: We = Wdᵀ/L": (
+            lambda x, Wd, l, depth: untrained(
+                torch.linalg.eigvalsh(Wd.T @ Wd)[-1] * x, Wd, l, depth
+            )
+        ),
         "S has lost its I: S = I − Wdᵀ Wd/L": lambda *a: _without_eye(*a),
         "start at z = 0, not at We x": lambda *a: untrained(*a, start=1.0),
         "in S the factor 1/L is missing: S = I − Wdᵀ Wd/L": (
@@ -160,6 +175,9 @@ def check_my_residual(answer: Function) -> None:
         ),
         "the echo is of the residual before, not of the new one": (
             lambda x, z, before, Wd: residual(x, z, x - z @ Wd.T, Wd)
+        ),
+        "the echo is of the residual before, not of x": (
+            lambda x, z, before, Wd: residual(x, z, x, Wd)
         ),
         "divide by n, the numbers in x, not by how many rows there are": (
             lambda x, z, before, Wd: residual(x, z, before, Wd, over=len(x))

@@ -485,8 +485,8 @@ def _steps(names: dict) -> dict[str, float]:
 def _coupling(names: dict) -> dict[str, float]:
     return {
         f"coupling.{net}.{kind}": value
-        for net, values in names["found"].items()
-        for kind, value in zip(("cosine", "null"), values, strict=True)
+        for net, entry in names["found"].items()
+        for kind, value in entry.items()
     }
 
 
@@ -494,11 +494,25 @@ def _benchmark(names: dict) -> dict[str, float]:
     return {f"benchmark.{name}": score for name, score in names["reached"].items()}
 
 
+def _sureness(names: dict) -> dict[str, float]:
+    return {f"lost.{who}": names[f"lost_{who}"].item() for who in ("learned", "two")}
+
+
+def _in_part(names: dict) -> dict[str, float]:
+    return {f"in_part.{name}": score for name, score in names["in_part"].items()}
+
+
 def _shift(names: dict) -> dict[str, float]:
-    return {
+    loops = {"steps": names["by_steps"], "fista_tuned": names["by_tuned"]}
+    of_shifted = {
         f"shift.{inputs}.{method}": score
         for inputs, scores in names["shifted"].items()
         for method, score in zip(("lista", "fista"), scores, strict=True)
+    }
+    return of_shifted | {
+        f"shift.{inputs}.{method}": score
+        for method, scores in loops.items()
+        for inputs, score in scores.items()
     }
 
 
@@ -528,8 +542,11 @@ WANTED = {  # of the chapter's live run: what its claims are about
     "steps-claims": _steps,
     "learned-table": _coupling,
     "benchmark-claims": _benchmark,
+    "firm-amp-ones": _sureness,
+    "condition-ablation": _in_part,
     "shift-claims": _shift,
     "deeper": lambda names: {"deeper.lista": names["longer_dB"][59] - names["longer_dB"][6]},
     "psd-claims": _psd,
+    "psd-fixed": lambda names: {f"psd_fixed.{k}": v for k, v in names["afterwards"].items()},
     "thread-table": _thread,
 }

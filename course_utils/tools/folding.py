@@ -2,9 +2,10 @@
 
 The eye reads text and figures. Folded is code whose output speaks for it (a figure, a table, the ✓
 lines of claims) and code that only makes ready (imports, checks of input, functions that draw into
-axes). So are tests of homework, and our version of a step that the reader has just been asked to
-write, which the tag `ours` marks. Never folded is what the reader shall read: what else is
-exported, and the cells of stubs, of exercises and of "Find the error", whose ids say so.
+axes). So are tests of homework, our version of a step that the reader has just been asked to write,
+which the tag `ours` marks, and what only the next cells need, which the tag `aside` marks. Never
+folded is what the reader shall read: what else is exported, and the cells of stubs, of exercises
+and of "Find the error", whose ids say so.
 """
 
 import ast
@@ -23,6 +24,7 @@ KINDS = {
     "claims": "The code that proves this",
     "tests": "The tests of your answer",
     "ours": "Our version",
+    "aside": "What the next cells use",
     "questions": "The code of these questions",
 }
 TO_READ = ("build", "exercise", "error")
@@ -51,8 +53,9 @@ def kind(cell: NotebookNode) -> str | None:
         return "tests"
     if cell.id.startswith("questions"):
         return "questions"
-    if "ours" in cell.metadata.get("tags", []):
-        return "ours"
+    for tag in ("ours", "aside"):
+        if tag in cell.metadata.get("tags", []):
+            return tag
     if tree.body and all(isinstance(node, IMPORTING) for node in tree.body):
         return "imports" if has(tree, ast.Import | ast.ImportFrom) else None
     if tree.body and all(isinstance(node, ast.FunctionDef) for node in tree.body):
