@@ -548,5 +548,5 @@ WANTED = {  # of the chapter's live run: what its claims are about
     "deeper": lambda names: {"deeper.lista": names["longer_dB"][59] - names["longer_dB"][6]},
     "psd-claims": _psd,
     "psd-fixed": lambda names: {f"psd_fixed.{k}": v for k, v in names["afterwards"].items()},
-    "thread-table": _thread,
+    "thread-loops": _thread,
 }
