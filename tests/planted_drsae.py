@@ -55,6 +55,51 @@ def three(square=lambda r: 0.5 * float(r @ r), price=sum, size=math.hypot, mean=
     return answer
 
 
+def one_everywhere(Wd, step):
+    return 1.0 - step * torch.einsum("ni,nk->ik", Wd, Wd)
+
+
+def softmax_twice(x, z, y, Wd, Wc):
+    """The softmax before PyTorch's cross-entropy, which has one of its own."""
+    one = three()(x, z, y, Wd, Wc)
+    p = torch.softmax((z / z.norm(dim=1, keepdim=True)) @ Wc.mT, 1)
+    again = torch.log_softmax(p, 1)
+    one[2] = -sum(again[row, label] for row, label in enumerate(y.tolist())) / len(y)
+    return one
+
+
+def columns(longest_of=lambda longest: longest, to=lambda longest: longest, nothing=1.0):
+    """The bound of Wd, column by column: those longer than longest_of get the norm of to."""
+
+    def answer(W, longest):
+        out = W.clone()
+        for k in range(W.shape[1]):
+            size = math.sqrt(float(W[:, k] @ W[:, k]))
+            if size > longest_of(longest) or (size == 0 and nothing != 1):
+                out[:, k] = W[:, k] * (to(longest) / size if size else nothing)
+        return out
+
+    return answer
+
+
+def clamped_at_one(W, longest):
+    return W * longest / torch.maximum(W.square().sum(0).sqrt(), torch.tensor(1.0))
+
+
+def seen(uses=lambda T: T, first=lambda code: code.max(), each=True):
+    """What a network shows of its bounds, over what they allow."""
+
+    def answer(first_code, last, rebuilt, evidence, T):
+        sizes = [math.sqrt(float(r @ r)) for r in rebuilt]
+        prices = [float(code.sum()) for code in last]
+        rows = [s / p for s, p in zip(sizes, prices, strict=True)]
+        Wd = max(rows) if each else max(sizes) / max(prices)
+        We = float(first(first_code)) * uses(T) / 1.25
+        return torch.tensor([Wd, We, float(evidence.abs().max()) / 5]).to(last)
+
+    return answer
+
+
 def whole_length(x, z, y, Wd, Wc):
     one = three(size=lambda *_: math.hypot(*z.flatten().tolist()))
     return one(x, z, y, Wd, Wc)
@@ -124,19 +169,27 @@ def by_autograd(codes, arrives, x, S):
     return torch.cat([slopes[0], slopes[1], slopes[2][:, None]], 1)
 
 
-def back(masks=True, times=lambda S: S, until=0, sign=-1.0, late=0, over=lambda B: 1):
+def back(
+    masks=lambda t, T: True,
+    times=lambda S: S,
+    until=0,
+    sign=-1.0,
+    late=0,
+    over=lambda B: 1,
+    begins=0,
+):
     """The slopes by hand, with what is planted in them; until: the first iteration of the sum."""
 
     def answer(codes, arrives, x, S):
         T, B, m = codes.shape
         We, lateral, b = torch.zeros(m, x.shape[1]).to(x), torch.zeros_like(S), torch.zeros(m).to(x)
         for t in reversed(range(T)):
-            if masks or t == T - 1:
+            if masks(t, T):
                 arrives = torch.where(codes[t] > 0, arrives, torch.zeros_like(arrives))
             if t >= (until if until >= 0 else T + until):
                 We = We + torch.einsum("bi,bj->ij", arrives, x)
                 b = b + sign * arrives.sum(0)
-                if t - 1 + late >= 0:
+                if t - 1 + late >= 0 and t >= begins:
                     lateral = lateral + torch.einsum("bi,bj->ij", arrives, codes[t - 1 + late])
             arrives = torch.einsum("bi,ij->bj", arrives, times(S))
         return torch.cat([We, lateral, b[:, None]], 1) / over(B)
@@ -154,6 +207,8 @@ RIGHT = [
     ("check_my_criteria", three()),
     ("check_rest_at_best_scale", scaled()),
     ("check_left_after", one_by_one()),
+    ("check_bounded_columns", columns()),
+    ("check_missing_bound", seen()),
     ("check_slopes_back", by_autograd),
     ("check_slopes_back", back()),
 ]
@@ -167,7 +222,10 @@ PLANTED = [
     ("check_my_iteration", iteration(two_sided), "two-sided shrink"),
     ("check_my_iteration", iteration(own=0), "what the input says is missing"),
     ("check_my_iteration", iteration(others=0), "S is missing"),
+    ("check_my_iteration", lambda z, x, We, S, b: We @ x + S @ z - b, "x @ We.T, and S z is"),
+    ("check_my_iteration", lambda z, x, We, S, b: We @ x.T + z @ S.T - b, "x @ We.T, and S z is"),
     ("check_my_S", start(one=0), "the identity is missing"),
+    ("check_my_S", one_everywhere, "on its diagonal only"),
     ("check_my_S", start(away=1), "is taken away: minus step"),
     ("check_my_S", start(one=-1, away=1), "the other way round"),
     ("check_my_S", start(length=lambda step: 1), "the step is missing"),
@@ -182,11 +240,29 @@ PLANTED = [
     ("check_my_criteria", three(size=lambda *z: sum(z)), "divided by the L1"),
     ("check_my_criteria", whole_length, "that of the whole batch"),
     ("check_my_criteria", three(sign=1), "minus the logarithm"),
+    ("check_my_criteria", softmax_twice, "does the softmax itself"),
+    ("check_my_criteria", lambda *case: three()(*case).flip(0), "in another order"),
+    ("check_my_criteria", lambda *case: three()(*case)[[0, 2, 1]], "classification third"),
     ("check_my_criteria", three(square=lambda r: 0.5 * math.sqrt(float(r @ r))), "not the norm"),
     (
         "check_my_criteria",
         three(square=lambda r: 0.5 * float(r @ r) / len(r)),
         "sum over the pixels",
+    ),
+    (
+        "check_bounded_columns",
+        columns(longest_of=lambda _: 0.0, nothing=math.nan),
+        "one of norm 0 is nan",
+    ),
+    ("check_bounded_columns", columns(longest_of=lambda _: 0.0), "shorter ones must be left alone"),
+    ("check_bounded_columns", clamped_at_one, "not with 1"),
+    ("check_bounded_columns", columns(lambda _: 1.0, lambda _: 1.0), "the bound is longest"),
+    ("check_missing_bound", seen(lambda T: T - 1), "is the paper's bound"),
+    ("check_missing_bound", seen(each=False), "row by row"),
+    (
+        "check_missing_bound",
+        seen(first=lambda code: code.norm(dim=1).max()),
+        "not for its norm",
     ),
     ("check_rest_at_best_scale", scaled(lambda *_: 1.0), "without a scale"),
     ("check_rest_at_best_scale", one_scale, "for the whole batch"),
@@ -223,7 +299,10 @@ PLANTED = [
     ),
     ("check_left_after", one_by_one(of=lambda left, own, _: 1 - left / own), "what is explained"),
     ("check_left_after", lambda *case: one_by_one()(*case)[:, 1:], "the shape is"),
-    ("check_slopes_back", back(masks=False), "mask before S"),
+    ("check_slopes_back", back(masks=lambda t, T: t == T - 1), "mask before S"),
+    ("check_slopes_back", back(masks=lambda t, T: False), "(codes[t] > 0) is missing"),
+    ("check_slopes_back", back(masks=lambda t, T: t < T - 1), "missing at the last iteration"),
+    ("check_slopes_back", back(late=1, begins=1), "yours has codes[t]"),
     ("check_slopes_back", back(times=lambda S: S.mT), "not times its transpose"),
     ("check_slopes_back", back(until=1), "go on to the first"),
     ("check_slopes_back", back(until=-1), "the last iteration only"),

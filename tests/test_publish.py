@@ -635,3 +635,7 @@ def test_the_syllabus_gives_the_minutes_of_chapters_and_talks():
         to_lecture = " and ".join(f"{minutes[lecture]:.0f}" for lecture in sorted(minutes))
         name, *cells = next(row for row in rows if row[0].startswith(f"{int(path.stem[:2])} · "))
         assert cells == [to_read, to_lecture, exercises[1] if exercises else "–"], name
+    decks = [row for row in rows if " · " in row[0] and re.fullmatch(r"\d+", row[1])]
+    parts = [[sum(map(int, re.findall(r"\d+", cell))) for cell in row[1:]] for row in decks]
+    together = next(row for row in rows if row[0] == "together")
+    assert [int(cell) for cell in together[1:]] == [sum(p) for p in zip(*parts, strict=True)]

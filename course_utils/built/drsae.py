@@ -90,7 +90,7 @@ def evidence(z: Tensor, Wc: Tensor) -> Tensor:
 def criteria(net: DrSAE, x: Tensor, z: Tensor, y: Tensor) -> Criteria:
     """Return reconstruction, sparsity and classification of the codes z (B, m) of x (B, n).
 
-    Means over the minibatch of ½‖x − Wd z‖² and ‖z‖₁, and of the logistic loss over the first b
+    Means over the minibatch of ½‖x − Wd z‖² and ‖z‖₁, and of the cross-entropy over the first b
     rows, whose classes are y (b,), b <= B. Rolfe & LeCun 2013.
     """
     return {

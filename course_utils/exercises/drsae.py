@@ -43,7 +43,22 @@ def check_my_iteration(answer: Function) -> None:
             x @ We.T - b
         ).relu(),
     }
-    exercise(answer, iteration, mistakes, [_encoder(k) for k in range(2)])
+    exercise(_with_rows(answer), iteration, mistakes, [_encoder(k) for k in range(2)])
+
+
+def _with_rows(answer: Function) -> Function:
+    """Return answer, whose error says how matrices meet rows if it is about shapes that do not."""
+
+    def told(*case):
+        try:
+            return answer(*case)
+        except RuntimeError as error:
+            if not any(word in str(error) for word in ("shapes", "size of tensor", "mat")):
+                raise
+            rows = "inputs and codes stand in rows: We x is x @ We.T, and S z is z @ S.T"
+            raise ValueError(f"{rows} ({error})") from error
+
+    return told
 
 
 def check_my_S(answer: Function) -> None:
@@ -54,6 +69,9 @@ def check_my_S(answer: Function) -> None:
 
     mistakes = {
         "z itself stays, so the identity is missing": lambda Wd, step: -step * Wd.T @ Wd,
+        "1 − … takes from 1 everywhere; the identity, torch.eye, is 1 on its diagonal only": (
+            lambda Wd, step: 1 - step * Wd.T @ Wd
+        ),
         "what others have explained is taken away: minus step · WdᵀWd": lambda Wd, step: (
             torch.eye(Wd.shape[1]).to(Wd) + step * Wd.T @ Wd
         ),
@@ -105,7 +123,19 @@ def check_my_criteria(answer: Function) -> None:
         "each code has its own length; you divided by that of the whole batch": parted(
             length=lambda z: z / z.norm()
         ),
-        "the logistic loss is minus the logarithm": parted(sign=-1),
+        "cross-entropy is minus the logarithm": parted(sign=-1),
+        "cross_entropy does the softmax itself: give it the evidence": lambda x, z, y, Wd, Wc: (
+            torch.cat(
+                [
+                    three(x, z, y, Wd, Wc)[:2],
+                    cross_entropy((normalize(z) @ Wc.T).softmax(1), y)[None],
+                ]
+            )
+        ),
+        "the three are right, but in another order: reconstruction, sparsity, classification": (
+            lambda *case: three(*case).flip(0)
+        ),
+        "sparsity comes second, classification third": lambda *case: three(*case)[[0, 2, 1]],
         "reconstruction has the square of the norm, not the norm": lambda x, z, y, Wd, Wc: (
             torch.cat([0.5 * (x - z @ Wd.T).norm(dim=1).mean()[None], three(x, z, y, Wd, Wc)[1:]])
         ),
@@ -142,6 +172,15 @@ def check_bounded_columns(answer: Function) -> None:
         "every column has the longest norm now: shorter ones must be left alone": (
             lambda W, longest: W * (longest / W.norm(dim=0).clamp(min=1e-12))
         ),
+        "every column has the longest norm now, and one of norm 0 is nan: leave short ones alone": (
+            lambda W, longest: W * (longest / W.norm(dim=0))
+        ),
+        "norms are compared with longest, not with 1: clamp there": (
+            lambda W, longest: W * (longest / W.norm(dim=0).clamp(min=1))
+        ),
+        "this holds columns to a norm of 1; the bound is longest": (
+            lambda W, longest: W / W.norm(dim=0).clamp(min=1)
+        ),
         "you scaled rows; a column is W[:, j]": lambda W, longest: scaled(W, longest, dim=1),
         "you scaled the whole matrix by one number: each column has its own": (
             lambda W, longest: W * (longest / W.norm().clamp(min=longest))
@@ -157,7 +196,10 @@ def check_bounded_columns(answer: Function) -> None:
         ),
     }
     generator = torch.Generator().manual_seed(7)
-    Ws = [torch.randn(6, m, generator=generator) * torch.linspace(0, 1.5, m) for m in (9, 5)]
+    Ws = [
+        torch.randn(6, m, generator=generator) * torch.linspace(least, 1.5, m)
+        for m, least in ((9, 0.1), (5, 0))  # a column of zeros comes second: a mistake has its name
+    ]
     exercise(answer, scaled, mistakes, [(Ws[0], 1.3), (Ws[1], 0.7)])
 
 
@@ -203,6 +245,27 @@ def check_missing_bound(answer: Function) -> None:
         return torch.stack([largest(r) for r in (norms, first * T / 1.25, evidence.abs() / 5)])
 
     mistakes = {
+        "1.25 / (T − 1) is the paper's bound; here, as in its authors' code, it is 1.25 / T": (
+            lambda first, last, rebuilt, evidence, T: torch.cat(
+                [
+                    ratios(first, last, rebuilt, evidence, T)[:1],
+                    ratios(first, last, rebuilt, evidence, T - 1)[1:],
+                ]
+            )
+        ),
+        "divide ‖rebuilt‖ by the L1 row by row, then take the largest": (
+            lambda first, last, rebuilt, evidence, T: torch.cat(
+                [
+                    (rebuilt.norm(dim=1).max() / last.sum(1).max())[None],
+                    ratios(first, last, rebuilt, evidence, T)[1:],
+                ]
+            )
+        ),
+        "the bound on We is one for each unit of the first code, not for its norm": (
+            lambda first, last, rebuilt, evidence, T: ratios(
+                first.norm(dim=1, keepdim=True), last, rebuilt, evidence, T
+            )
+        ),
         "the bound on We is 1.25 / T: mind T": (
             lambda first, last, rebuilt, evidence, T: ratios(first, last, rebuilt, evidence, 1)
         ),
@@ -336,12 +399,20 @@ def check_left_after(answer: Function) -> None:
 def check_slopes_back(answer: Function) -> None:
     """Check chapter 3, exercise 6: back-propagation through time, by hand."""
 
-    def slopes(codes, arrives, x, S, masked=True, through=Tensor.t, last=0, sign=-1, first=False):
+    def earlier(codes):
+        return torch.cat([torch.zeros_like(codes[:1]), codes[:-1]])
+
+    def not_earlier(codes):
+        return torch.cat([torch.zeros_like(codes[:1]), codes[1:]])
+
+    def slopes(
+        codes, arrives, x, S, masked=range(99), through=Tensor.t, last=0, sign=-1, other=earlier
+    ):
         back = torch.zeros_like(codes)
         for t in range(len(codes) - 1, last - 1, -1):
-            back[t] = arrives * (codes[t] > 0) if masked or t == len(codes) - 1 else arrives
+            back[t] = arrives * (codes[t] > 0) if t in masked else arrives
             arrives = back[t] @ through(S).t()
-        before = codes if first else torch.cat([torch.zeros_like(codes[:1]), codes[:-1]])
+        before = other(codes)
         We, lateral = (
             torch.einsum("tbi,tbj->ij", back, u) for u in (x.expand(len(codes), -1, -1), before)
         )
@@ -351,8 +422,14 @@ def check_slopes_back(answer: Function) -> None:
         return lambda *case: slopes(*case, **changes)
 
     mistakes = {
-        "a unit that rests passes nothing back, at every iteration: mask before S": parted(
-            masked=False
+        "a unit that rests passes nothing back, at every iteration: mask before S": (
+            lambda codes, *rest: slopes(codes, *rest, masked=[len(codes) - 1])
+        ),
+        "a unit that rests passes nothing back: the mask (codes[t] > 0) is missing": parted(
+            masked=[]
+        ),
+        "the mask is missing at the last iteration, where the slope arrives": (
+            lambda codes, *rest: slopes(codes, *rest, masked=range(len(codes) - 1))
         ),
         "rows are examples: going back is times S, not times its transpose": parted(
             through=lambda S: S
@@ -364,7 +441,8 @@ def check_slopes_back(answer: Function) -> None:
             lambda codes, *rest: slopes(codes, *rest, last=len(codes) - 1)
         ),
         "b is taken away: its slope has a minus": parted(sign=1),
-        "S z at iteration t has the code of the iteration *before*": parted(first=True),
+        "S z at iteration t has the code of the iteration *before*": parted(other=lambda z: z),
+        "at iteration t, S meets codes[t − 1]; yours has codes[t]": parted(other=not_earlier),
         "slopes are summed over the batch; yours are means": lambda codes, arrives, x, S: (
             slopes(codes, arrives, x, S) / len(x)
         ),

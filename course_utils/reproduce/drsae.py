@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -406,43 +407,98 @@ def _without_bounds(names: dict) -> dict[str, float]:
     for name, criterion in (("Wd", "sparsity"), ("Wc", "classification")):
         figures[f"{criterion}_ratio"] = free[name][criterion] / held[criterion]
     figures["reconstruction_ratio"] = free["Wd"]["reconstruction"] / held["reconstruction"]
+    figures |= {f"shows.{name}": value for name, value in names["betrayed"].items()}
     swing = "last change of the code"
     return figures | {"swing_ratio": free["We"][swing] / held[swing]}
 
 
+def _criteria_at_the_end(names: dict) -> dict[str, float]:
+    figures = {f"over_untrained.{name}": value for name, value in names["share"].items()}
+    figures["test_error_percent"] = names["error_percent"](names["net"], *names["test_on"])
+    figures["active"] = names["active"]
+    figures["reconstruction with classification"] = names["after"]["reconstruction"]
+    figures["reconstruction without classification"] = names["never_named"]["reconstruction"]
+    return figures | {"highest_over_untrained": names["highest"], "rises_again": names["again"]}
+
+
 def _by_iteration(names: dict) -> dict[str, float]:
     at = (1, 2, 3, 5, 7, 11, 20, 30)
-    return {f"{key} at t = {t}": values[t - 1] for key, values in names["by_t"].items() for t in at}
+    found = dict(names["by_t"])
+    for null, values in names["by_t_null"].items():
+        found |= {f"{key}, {null}": values[key] for key in ("best rest", "L1", "on")}
+    for which, values in names["refitted"].items():
+        found["refitted" if which == "trained" else f"refitted, {which}"] = values
+    return {
+        f"{key} at t = {t}": values[t - 1]
+        for key, values in found.items()
+        for t in at
+        if t <= len(values)
+    }
+
+
+def _slopes(names: dict) -> dict[str, float]:
+    figures = {f"arrives.{name}": value for name, value in names["arrives"].items()}
+    return figures | {"arrives.trained, per unit that is on": names["for_each"]}
+
+
+def _kinds(names: dict) -> dict[str, float]:
+    return {f"{kind}_percent": share for kind, share in names["kinds_live"].items()}
+
+
+def _angles(names: dict) -> dict[str, float]:
+    figures = {f"weight_and.{name}": tie for name, tie in names["ties_live"].items()}
+    figures["categorical_percent, shuffled labels"] = names["rote_live"]
+    return figures | {"part_percent, no classes": names["unnamed_live"]}
 
 
 def _ways_to_learn(names: dict) -> dict[str, float]:
-    figures = {f"part_percent.{way}": share for way, share in names["at_the_end"].items()}
-    return figures | {f"error.{way}": error for way, error in names["errors"].items()}
+    """Return shares and errors by the way to learn, and those of three times as many steps."""
+    learned = {way: net for way, (net, _) in names["ways_to_learn"].items()}
+    longer = deepcopy(names["net"])
+    more = names["batches_of"](names["fit_on"], 5)
+    names["descend"](longer, more, 3200, names["weights"])
+    figures = {}
+    for way, net in (learned | {"gradient descent, 4,800 steps": longer}).items():
+        angle = drsae.unit_angles(net)
+        figures[f"part_percent.{way}"] = 100 * (angle < 0.5).double().mean()
+        figures[f"categorical_percent.{way}"] = 100 * (angle > 0.7).double().mean()
+        figures[f"error.{way}"] = drsae.error_percent(net, *names["test_on"])
+    for steps, net in (("1,600", names["net"]), ("4,800", longer)):
+        figures[f"largest_diagonal.{steps}"] = net.S.diagonal().max() - 1
+    return figures
 
 
 def _progress(names: dict) -> dict[str, float]:
     random = [row[20] for row in names["shuffled"]]
-    return {
+    figures = {f"own.{units}": rest for units, rest in names["own_decoder"].items()}
+    return figures | {
         "left.most_turned": names["early"],
         "left.least_turned": names["late"],
+        "left.loudest": names["loudest"],
         "left.random_least": min(random),
         "left.random_mean": sum(random) / len(random),
     }
 
 
 def _against(names: dict) -> dict[str, float]:
+    found = dict(names["small_net"])
+    found |= {f"by Adam, {what}": v for what, v in names["by_adam"].items() if "digit" in what}
     return {
         f"{which}: {what}": value
-        for what, pair in names["small_net"].items()
-        for which, value in zip(("S", "null"), pair, strict=True)
+        for what, values in found.items()
+        for which, value in zip(("S", "own", "null"), values, strict=True)
     }
 
 
+def _swapped(names: dict) -> dict[str, float]:
+    figures = {}
+    for which, (rest, error) in names["swapped"].items():
+        figures |= {f"swapped_rest.{which}": rest, f"swapped_error.{which}": error}
+    return figures
+
+
 WANTED = {  # of the chapter's live run: what its claims are about
-    "train-claims": lambda names: {
-        "test_error_percent": names["error_percent"](names["net"], *names["test_on"]),
-        "active": names["active"],
-    },
+    "train-claims": _criteria_at_the_end,
     "learned-claims": lambda names: {
         "alike.classes": names["classes"],
         "alike.parts": names["parts"],
@@ -450,11 +506,15 @@ WANTED = {  # of the chapter's live run: what its claims are about
     },
     "without-claims": _without_bounds,
     "recurrent-claims": _by_iteration,
-    "gradient-picture": lambda names: {f"fade.{k}": v for k, v in names["fade"].items()},
-    "units-claims": lambda names: {f"{k}_percent": v for k, v in names["kinds_live"].items()},
-    "angles-claims": lambda names: {"angle_and_weight": names["tie"]},
+    "gradient-claims": _slopes,
+    "units-claims": _kinds,
+    "angles-claims": _angles,
     "shares-claims": _ways_to_learn,
     "against-claims": _against,
+    "swap-claims": _swapped,
     "progress-claims": _progress,
-    "thread-rows": lambda names: {"thread": names["E_net"]},
+    "thread-rows": lambda names: {
+        "thread": names["E_net"],
+        "thread, coordinate descent": names["E"]["coordinate descent, 11 sweeps"],
+    },
 }
