@@ -206,3 +206,8 @@ def test_a_live_run_counts_the_cells_that_it_runs():
     assert settings == {"notebook": "01_ista.ipynb"}
     assert "learn_dictionary(train" in first["all"].cells()
     assert first["all"].also[0].name == "WANTED"
+
+
+def test_variables_of_a_comprehension_or_a_lambda_are_no_names_of_a_module():
+    text = "A = {k: v for k, v in B}\nC = lambda d: [x for x in d]\nfor e in A:\n    F = e"
+    assert set(record.parsed(text).defined) == {"A", "C", "e", "F"}

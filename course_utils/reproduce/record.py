@@ -27,6 +27,7 @@ from course_utils.tools.files import ROOT
 COURSE = "course_utils"
 # how a figure looks, and the checks of what a reader builds, change no number
 ASIDE = ("course_utils.plots", "course_utils.exercises")
+COMPREHENDED = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
 
 
 class Definition(NamedTuple):
@@ -122,10 +123,20 @@ def parsed(text: str) -> Source:
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             defined.setdefault(node.name, []).append(node)
         else:
-            for part in ast.walk(node):
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                    defined.setdefault(part.id, []).append(node)
+            for name in stored(node):
+                defined.setdefault(name, []).append(node)
     return Source(text, defined, imported)
+
+
+def stored(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement at the top of a module stores; those of a comprehension or
+    of a lambda are its own."""
+    if isinstance(node, COMPREHENDED):
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from stored(child)
 
 
 @cache
