@@ -108,14 +108,14 @@ def test_the_commands_of_the_page_are_there():
 def test_a_number_that_is_missing_is_one_sentence_and_the_page_stays(
     broken, stored, tmp_path, monkeypatch, capsys
 ):
-    path = stored / "lista_patches.json"
+    path = stored / "lista_depth_longer.json"
     held = json.loads(path.read_text("utf-8"))
     if broken == "no file":
         path.unlink()
     elif broken == "no figure":
         path.write_text(json.dumps(held | {"figures": {}}), "utf-8")
     elif broken == "no seed":
-        held["figures"]["worth.1"]["values"] = [None]
+        held["figures"]["worth.lista.1"]["values"] = [None]
         path.write_text(json.dumps(held), "utf-8")
     else:
         path.write_text('{"figures"', "utf-8")
@@ -127,7 +127,7 @@ def test_a_number_that_is_missing_is_one_sentence_and_the_page_stays(
     monkeypatch.setattr(results, "PICTURE", page.with_suffix(".svg"))
     assert results.main([]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "lista_patches.json" in line
+    assert "lista_depth_longer.json" in line
     assert page.read_text() == "as it was"
     assert not results.PICTURE.exists()
 

@@ -143,7 +143,7 @@ def edges() -> Drawn:
 
 def layers() -> Drawn:
     """How far learned layers, and as many steps of FISTA, are from the lowest energy."""
-    stored, depths = data.results("lista_patches")["figures"], (1, 2, 4, 7, 14)
+    stored, depths = data.results("lista_depth_longer")["figures"], (1, 2, 4, 7, 14)
 
     def plot(ax: Axes) -> str:
         above = {}

@@ -50,7 +50,6 @@ RUNS = {
         {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
         lista.DEPTH_LONGER,
     ),
-    "lista_patches": ({"all": Part(lista.lista_patches_seed, 3)}, lista.LISTA_PATCHES),
     "lista_live": live.part(lista, "02_lista.ipynb"),
     "drsae": (
         {name: Part(partial(drsae.paper_seed, name), 5) for name in drsae.NETS},

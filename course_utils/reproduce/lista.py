@@ -429,39 +429,6 @@ def tuned_seed(s: dict, seed: int) -> Outcome:
     return figures, {}
 
 
-LISTA_PATCHES = {"patches": 100_000, "layers": [1, 2, 4, 7, 14], "steps": 10_000, "lmbd": 2.0}
-LISTA_PATCHES |= {"batch": 128, "test": 2000, "rates": {"log": 0.02, "We": 1e-3, "S": 1e-3}}
-
-
-def lista_patches_seed(s: dict, seed: int) -> Outcome:
-    """Train section 5 of chapter 2 for ten times as long: one LISTA on photographs for each depth.
-
-    Figures, on fresh patches: mean energy above the minimum in percent, for LISTA and for FISTA
-    with as many steps, and `worth`, how many steps of FISTA have as low an energy. No weights.
-    """
-    figures, generator = {}, np.random.default_rng([5, seed])
-    Wd, lmbd = weights("ista")["patches"], s["lmbd"]
-    X = photograph_patches(12, s["patches"], generator)
-    x = photograph_patches(12, s["test"], generator)
-    least = ista.energy(x, ista.sparse_codes(x, Wd, lmbd, gap=1e-4), Wd, lmbd).mean()
-
-    def above(z: torch.Tensor) -> float:
-        return 100 * (ista.energy(x, z, Wd, lmbd).mean() / least - 1).item()
-
-    loop = [above(z) for z in islice(ista.fista_iterates(x, Wd, lmbd), 1, 101)]
-    for K in s["layers"]:
-        net = lista.lista(Wd, lmbd, K)
-        rows = minibatches(len(X), s["batch"], generator)
-        pairs = ((X[i], X[i]) for i in rows)  # the energy needs no target
-        lista.train(net, lista.energy_loss(lmbd), pairs, s["steps"], s["rates"])
-        with torch.no_grad():
-            error = above(torch.cat([net(part) for part in x.split(500)]))
-        figures |= {f"above_percent.lista.{K}": error, f"above_percent.fista.{K}": loop[K - 1]}
-        figures[f"worth.{K}"] = 1 + sum(e > error for e in loop)
-        print(f"{K} layers: {error:.2f} % above, worth {figures[f'worth.{K}']} steps", flush=True)
-    return figures, {}
-
-
 def _targets(names: dict) -> dict[str, float]:
     columns = ("best_db", "above_db", "truth_db")
     measured = {
