@@ -137,6 +137,7 @@ def lista_calls(t):
         "analytic_weights": lambda: lista.analytic_weights(t(Wd())),
         "alista": lambda: codes(lista.alista(**deep)),
         "with_selection": lambda: codes(lista.with_selection(lista.lista_cp(**deep), 0.1, 0.3)),
+        "coupling": lambda: lista.coupling(t(Wd()), t(normal(*Wd().T.shape)), t(normal(24, 24))),
         "as_coupled": lambda: codes(lista.as_coupled(lista.alista(**deep))),
         "as_untied": lambda: codes(lista.as_untied(lista.lista_cp(**deep))),
         "parameter_count": lambda: lista.parameter_count(lista.lista(**deep)),

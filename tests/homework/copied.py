@@ -180,7 +180,7 @@ def renamed(tree: ast.Module, dice: random.Random, share: float) -> ast.Module:
         n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
     free = [n for n in POOL if n not in {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}]
-    chosen = sorted(name for name in bound - arguments if dice.random() < share)
+    chosen = [name for name in sorted(bound - arguments) if dice.random() < share]
     new = dict(zip(chosen, dice.sample(free, len(chosen)), strict=True))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
