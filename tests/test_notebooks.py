@@ -207,6 +207,12 @@ def no_cell_evades_comparison(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def no_value_is_shown_by_accident(notebook: NotebookNode) -> list[str]:
+    """What a cell shows, it prints, tables or draws; a last line's bare value shows what differs."""
+    outputs = [(cell.id, output) for cell in code_cells(notebook) for output in cell.outputs]
+    return [i for i, output in outputs if output.output_type == "execute_result"]
+
+
 def seconds_are_declared(notebook: NotebookNode) -> list[str]:
     declared = notebook.metadata.get("course", {}).get("seconds", 0)
     header = [int(seconds) for text in prose(notebook) for _, seconds, _ in HEADER.findall(text)]
@@ -263,6 +269,7 @@ RULES = [
     code_cells_are_short,
     few_cells_are_ignored,
     no_cell_evades_comparison,
+    no_value_is_shown_by_accident,
     seconds_are_declared,
 ]
 
@@ -449,6 +456,10 @@ BREACHES = [
     (no_cell_evades_comparison, tagged("nbval-skip")),
     (no_cell_evades_comparison, tagged("raises-exception")),
     (no_cell_evades_comparison, put(2, source="# NBVAL_IGNORE_OUTPUT\nx")),
+    (
+        no_value_is_shown_by_accident,
+        printed(output_type="execute_result", data={"text/plain": "3"}, execution_count=1),
+    ),
     (seconds_are_declared, put(0, source="seconds to run: **10**")),
     (seconds_are_declared, put(0, source="no seconds")),
     (seconds_are_declared, lambda notebook: notebook.metadata.course.update(seconds=155)),
