@@ -208,7 +208,7 @@ def no_cell_evades_comparison(notebook: NotebookNode) -> list[str]:
 
 
 def no_value_is_shown_by_accident(notebook: NotebookNode) -> list[str]:
-    """What a cell shows, it prints, tables or draws; a last line's bare value shows what differs."""
+    """A cell prints, tables or draws what it shows; a bare value differs in its last digits."""
     outputs = [(cell.id, output) for cell in code_cells(notebook) for output in cell.outputs]
     return [i for i, output in outputs if output.output_type == "execute_result"]
 
