@@ -24,9 +24,11 @@ READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
 
 
-def measures(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return all single figures of net on part; what they are, each function below says."""
-    found = statistics_of(net, part, s)
+def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return all single figures of net on part; what they are, each function below says.
+
+    found: statistics_of net on part.
+    """
     kinds = kinds_of(net, found["on"])
     order = angles_of(net).masked_fill(found["on"] == 0, -1).argsort()
     order = order[(found["on"] == 0).sum() :]  # from least to most turned, of units that are on
@@ -75,7 +77,7 @@ def shares_of(kinds: dict[str, Tensor], found: dict[str, Tensor]) -> dict[str, f
 def ties_of(net: Matrices, found: dict[str, Tensor], kinds: dict[str, Tensor]) -> dict[str, float]:
     """Return the correlation of a unit's angle with the norm of its row of S − I, the norm of its
     column of Wc, and how often it wakes at t = 2: of all that are ever on, and of part-units."""
-    angle, lateral = angles_of(net), net["S"] - torch.eye(len(net["S"]))
+    angle, lateral = angles_of(net), lateral_matrix(net)
     properties = {
         "row": lateral.norm(dim=1),
         "Wc": net["Wc"].norm(dim=0),
@@ -93,6 +95,11 @@ def _correlation(a: Tensor, b: Tensor) -> float:
     return np.corrcoef(a, b)[0, 1] if len(a) > 1 else np.nan
 
 
+def lateral_matrix(net: Matrices) -> Tensor:
+    """Return S − I (m, m): what units say to each other, and to themselves."""
+    return net["S"] - torch.eye(len(net["S"]))
+
+
 def nulls_of(net: Matrices, s: dict) -> dict[str, Tensor]:
     """Return what S − I (m, m) is held against: ISTA's −(1.25 / T) Wdᵀ Wd; and −We Wd, by which S
     would take away just what is explained already, for the encoder that the network has."""
@@ -105,7 +112,7 @@ def nulls_of(net: Matrices, s: dict) -> dict[str, Tensor]:
 def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
     """Return, of S − I and of each null, what a unit says to itself and the norm of what it hears,
     as means over each kind; and the slope of S − I on each null, and their correlation."""
-    lateral = net["S"] - torch.eye(len(net["S"]))
+    lateral = lateral_matrix(net)
     nulls = nulls_of(net, s)
     figures = {"largest_row_of_S": net["S"].norm(dim=1).max().item()}
     figures["largest_to_itself"] = lateral.diagonal().max().item()
@@ -127,7 +134,7 @@ def blocks_of(net: Matrices, top: Tensor, s: dict) -> dict[str, float]:
     """Return, among the units top (k,), the mean of S − I and of its nulls between those whose
     largest weight in Wc is for the same digit (friends) and for others (rivals), and the share
     below 0."""
-    lateral = net["S"] - torch.eye(len(net["S"]))
+    lateral = lateral_matrix(net)
     digit = net["Wc"][:, top].argmax(0)
     same = digit[:, None] == digit
     pairs = {"rivals": ~same, "friends": same & ~torch.eye(len(top), dtype=torch.bool)}
@@ -146,9 +153,8 @@ def drawn_by(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -
     z = last_codes(net, part.x, s["T"])
     figures = {}
     for kind in ("alive", "part", "categorical"):
-        rest = part.x - (z * kinds[kind]) @ net["Wd"].T
-        left = rest.square().sum() / part.x.square().sum()
-        figures[f"rest_percent_{kind}"] = 100 * left.item()
+        drawn = (z * kinds[kind]) @ net["Wd"].T
+        figures[f"rest_percent_{kind}"] = 100 * share_left(drawn, part.x)
         figures[f"rest_best_decoder_percent_{kind}"] = 100 * best_rest(z[:, kinds[kind]], part.x)
     return figures
 
@@ -158,8 +164,12 @@ def best_rest(z: Tensor, x: Tensor) -> float:
     leaves which is best on the first half."""
     half = len(z) // 2
     best = torch.linalg.lstsq(z[:half].double(), x[:half].double(), driver="gelsd").solution
-    rest = x[half:] - z[half:].double() @ best
-    return (rest.square().sum() / x[half:].square().sum()).item()
+    return share_left(z[half:].double() @ best, x[half:])
+
+
+def share_left(drawn: Tensor, x: Tensor) -> float:
+    """Return what share of ‖x‖², over all rows of x (B, n), the picture drawn (B, n) leaves."""
+    return ((x - drawn).square().sum() / x.square().sum()).item()
 
 
 def error_of(net: Matrices, part: Labelled, T: int) -> float:
@@ -193,10 +203,9 @@ def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
     figures = {}
     for name, null in nulls_of(net, s).items():
         other = net | {"S": torch.eye(len(null)) + null}
-        rest = part.x - last_codes(other, part.x, s["T"]) @ net["Wd"].T
+        drawn = last_codes(other, part.x, s["T"]) @ net["Wd"].T
         figures[f"error_with_{name}"] = error_of(other, part, s["T"])
-        left = rest.square().sum() / part.x.square().sum()
-        figures[f"rest_percent_with_{name}"] = 100 * left.item()
+        figures[f"rest_percent_with_{name}"] = 100 * share_left(drawn, part.x)
     return figures
 
 
@@ -204,13 +213,12 @@ def read_anew(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
     """Return the error, in percent, of a logistic regression fitted to the directions of the codes
     after t iterations, beside that of Wc, on the second half of part. Two fifths of part fit it,
     a tenth chooses its strength."""
-    fit, choose, test = (len(part.x) * share // 10 for share in (4, 5, 10))
-    figures = {}
+    fit, choose = (len(part.x) * share // 10 for share in (4, 5))
+    second, figures = Labelled(part.x[choose:], part.y[choose:]), {}
     for t in (t for t in READ_AT if t <= s["T"]):
         z, y = normalize(last_codes(net, part.x, t)).numpy(), part.y.numpy()
         fits = [LogisticRegression(C=C, max_iter=1000).fit(z[:fit], y[:fit]) for C in STRENGTHS]
         best = max(fits, key=lambda f: f.score(z[fit:choose], y[fit:choose]))
-        second = Labelled(part.x[choose:test], part.y[choose:test])
         figures[f"error_anew_at_{t}"] = 100 * (1 - best.score(z[choose:], y[choose:]))
         figures[f"error_of_Wc_at_{t}"] = error_of(net, second, t)
     return figures

@@ -54,8 +54,8 @@ def recipe_seed(name: str, s: dict, seed: int) -> Outcome:
     figures = {"validation_error_percent": state["best"][0], "passes": state["at"]}
     figures |= {"passes_run": len(state["history"])}
     figures |= {"test_error_percent": watched(net, test_on, s)["error"]}
-    figures |= measures(net, choose_on, s)
     found = statistics_of(net, choose_on, s)
+    figures |= measures(net, found, choose_on, s)
     found |= {"history": torch.tensor(state["history"]), "angle": angles_of(net)}
     if name != "200x2":
         first, few = first_matrices(images.x, s, seed), few_of(images)
