@@ -282,6 +282,23 @@ def test_the_best_decoder_of_a_code_that_holds_the_picture_leaves_nothing():
     assert drsae_measured.best_rest(x[:, :2], x) > 0.3
 
 
+def test_a_group_of_units_draws_and_tells_no_more_than_all_of_them(tiny):
+    net, x, _ = tiny
+    x, y, s = x.repeat(12, 1), torch.arange(84) % 3, {"T": 3}
+    x = x + 0.3 * torch.randn(84, 9, generator=torch.Generator().manual_seed(1)).double()
+    x = x + 2 * torch.eye(9, dtype=torch.float64)[y]
+    groups = {"all": torch.arange(12), "few": torch.tensor([1, 4]), "none": torch.tensor([]).long()}
+    left = drsae_measured.drawn_by(net, groups, Labelled(x, y), s)
+    whole = drsae_by_hand.last_codes(net, x, 3) @ net["Wd"].T
+    assert left["rest_percent_all"] == pytest.approx(100 * drsae_measured.share_left(whole, x))
+    best = [left[f"rest_best_decoder_percent_{name}"] for name in ("all", "few", "none")]
+    assert best == sorted(best)
+    assert left["rest_percent_none"] == best[-1] == pytest.approx(100)
+    assert drsae_measured.error_anew(x, y) < 20
+    assert drsae_measured.error_anew(torch.ones(84, 1), y) > 60
+    assert np.isnan(drsae_measured.error_anew(x[:, :0], y))
+
+
 QUICK = {
     "split": [600, 200],
     "passes_without_labels": 2,

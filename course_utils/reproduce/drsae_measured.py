@@ -34,8 +34,9 @@ def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -
     order = order[(found["on"] == 0).sum() :]  # from least to most turned, of units that are on
     figures = shares_of(kinds, found) | ties_of(net, found, kinds) | lateral_of(net, kinds, s)
     figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net, kinds, part, s)
+    figures |= drawn_by_few(net, order, found["means"].mean(1).argsort()[-TOP:], part, s)
     figures |= without_units(net, order, part, s) | exchanged(net, part, s)
-    return figures | read_anew(net, part, s) | favourites(found, order)
+    return figures | read_anew(net, kinds, part, s) | favourites(found, order)
 
 
 def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
@@ -147,16 +148,36 @@ def blocks_of(net: Matrices, top: Tensor, s: dict) -> dict[str, float]:
     return figures
 
 
-def drawn_by(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
-    """Return what share of ‖x‖², in percent, is left by all units, by each kind alone, drawn by Wd
-    and drawn by the best linear decoder of their own."""
+def drawn_by(net: Matrices, groups: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return what share of ‖x‖², in percent, each group of units alone leaves, drawn by Wd and by
+    the best linear decoder of its own."""
     z = last_codes(net, part.x, s["T"])
     figures = {}
-    for kind in ("alive", "part", "categorical"):
-        drawn = (z * kinds[kind]) @ net["Wd"].T
-        figures[f"rest_percent_{kind}"] = 100 * share_left(drawn, part.x)
-        figures[f"rest_best_decoder_percent_{kind}"] = 100 * best_rest(z[:, kinds[kind]], part.x)
+    for name, units in groups.items():
+        drawn = z[:, units] @ net["Wd"][:, units].T
+        figures[f"rest_percent_{name}"] = 100 * share_left(drawn, part.x)
+        figures[f"rest_best_decoder_percent_{name}"] = 100 * best_rest(z[:, units], part.x)
     return figures
+
+
+def drawn_by_few(
+    net: Matrices, order: Tensor, loudest: Tensor, part: Labelled, s: dict
+) -> dict[str, float]:
+    """Return drawn_by of the TOP most turned units, of as many of the least turned, of those whose
+    mean code is largest, loudest (TOP,), and the mean over those at random; order (k,) holds units
+    by angle."""
+    named = {"most_turned": order[-TOP:], "least_turned": order[:TOP], "loudest": loudest}
+    at_random = drawn_by(net, dict(enumerate(_random_units(order))), part, s)
+    figures = drawn_by(net, named, part, s)
+    for key in ("rest_percent", "rest_best_decoder_percent"):
+        figures[f"{key}_random"] = np.mean([at_random[f"{key}_{k}"] for k in range(DRAWS)]).item()
+    return figures
+
+
+def _random_units(order: Tensor) -> list[Tensor]:
+    """Return DRAWS draws of TOP units at random, of those in order (k,)."""
+    draw = np.random.default_rng(0)
+    return [order[torch.from_numpy(draw.permutation(len(order))[:TOP])] for _ in range(DRAWS)]
 
 
 def best_rest(z: Tensor, x: Tensor) -> float:
@@ -181,12 +202,11 @@ def error_of(net: Matrices, part: Labelled, T: int) -> float:
 def without_units(net: Matrices, order: Tensor, part: Labelled, s: dict) -> dict[str, float]:
     """Return the error, in percent, of net without the TOP most turned units, without as many of
     the least turned, and without as many at random; order (k,) holds units by angle."""
-    draw = np.random.default_rng(0)
     figures = {
         "error_without_most_turned": error_of(_silenced(net, order[-TOP:]), part, s["T"]),
         "error_without_least_turned": error_of(_silenced(net, order[:TOP]), part, s["T"]),
     }
-    drawn = [order[torch.from_numpy(draw.permutation(len(order))[:TOP])] for _ in range(DRAWS)]
+    drawn = _random_units(order)
     errors = [error_of(_silenced(net, units), part, s["T"]) for units in drawn]
     return figures | {"error_without_random": float(np.mean(errors))}
 
@@ -209,19 +229,30 @@ def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
     return figures
 
 
-def read_anew(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return the error, in percent, of a logistic regression fitted to the directions of the codes
-    after t iterations, beside that of Wc, on the second half of part. Two fifths of part fit it,
-    a tenth chooses its strength."""
-    fit, choose = (len(part.x) * share // 10 for share in (4, 5))
-    second, figures = Labelled(part.x[choose:], part.y[choose:]), {}
+def read_anew(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return the error, in percent, of a classifier fitted anew to the codes after t iterations,
+    beside that of Wc, on the second half of part; and of one for each kind of units alone, at T."""
+    second, figures = Labelled(*(values[len(part.x) // 2 :] for values in part)), {}
     for t in (t for t in READ_AT if t <= s["T"]):
-        z, y = normalize(last_codes(net, part.x, t)).numpy(), part.y.numpy()
-        fits = [LogisticRegression(C=C, max_iter=1000).fit(z[:fit], y[:fit]) for C in STRENGTHS]
-        best = max(fits, key=lambda f: f.score(z[fit:choose], y[fit:choose]))
-        figures[f"error_anew_at_{t}"] = 100 * (1 - best.score(z[choose:], y[choose:]))
+        figures[f"error_anew_at_{t}"] = error_anew(last_codes(net, part.x, t), part.y)
         figures[f"error_of_Wc_at_{t}"] = error_of(net, second, t)
+    z = last_codes(net, part.x, s["T"])
+    for kind in ("part", "categorical"):
+        figures[f"error_anew_{kind}"] = error_anew(z[:, kinds[kind]], part.y)
     return figures
+
+
+def error_anew(z: Tensor, y: Tensor) -> float:
+    """Return the error, in percent, of a logistic regression of the classes y (B,) on the
+    directions of z (B, k), on their second half. The first two fifths fit it, the tenth after them
+    chooses its strength. nan without units."""
+    if not z.shape[1]:
+        return np.nan
+    fit, choose = (len(z) * share // 10 for share in (4, 5))
+    z, y = normalize(z).numpy(), y.numpy()
+    fits = [LogisticRegression(C=C, max_iter=1000).fit(z[:fit], y[:fit]) for C in STRENGTHS]
+    best = max(fits, key=lambda f: f.score(z[fit:choose], y[fit:choose]))
+    return 100 * (1 - best.score(z[choose:], y[choose:]))
 
 
 def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
