@@ -36,6 +36,10 @@ RUNS = {
     "lista": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA),
     "lista_half": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA_HALF),
     "lista_conditioned": ({"all": Part(lista.lista_seed, 3)}, lista.LISTA_CONDITIONED),
+    "lista_conditioned_half": (
+        {"all": Part(lista.lista_seed, 3)},
+        lista.LISTA_CONDITIONED_HALF,
+    ),
     "lista_rivals": (
         {f"learned_amp.{at}": Part(partial(lista.learned_amp_seed, at), 3) for at in lista.MATRICES}
         | {f"rivals.{at}": Part(partial(lista.rivals_seed, at), 3) for at in lista.MATRICES},

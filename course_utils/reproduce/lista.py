@@ -45,6 +45,7 @@ def _halved(plan: dict[str, list]) -> dict[str, list]:
 
 LISTA_HALF = LISTA | {"plan": _halved(LISTA["plan"])}
 LISTA_CONDITIONED = LISTA | {"condition": 15}
+LISTA_CONDITIONED_HALF = LISTA_HALF | {"condition": 15}
 
 
 def lista_seed(s: dict, seed: int) -> Outcome:
