@@ -369,7 +369,7 @@ def test_a_killed_recipe_goes_on_with_the_same_result_to_the_last_digit(
     [(101, 101, False), (199, 0, False), (200, 0, True), (259, 160, False), (260, 160, True)],
 )
 def test_training_ends_when_patience_does_and_never_without_labels(passed, at, ends):
-    state = {"history": [None] * passed, "at": at}
+    state = {"history": [None] * passed, "weights": {"at": at}}
     assert drsae_paper.finished(state, drsae_paper.RECIPE) == ends
     assert drsae_paper.finished(state, drsae_paper.RECIPE | {"passes": passed})
 
@@ -378,17 +378,34 @@ def test_without_labels_the_classifier_stays_at_zero():
     s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"]
     images, choose_on, _ = drsae_paper.recipe_parts(0, s)
     net = drsae_paper.first_matrices(images.x, s, 0)
-    state = {"net": net, "history": [], "best": [np.inf, np.inf], "chosen": net, "at": 0}
+    state = drsae_paper.at_the_start(net)
     after = drsae_paper.after_one_more_pass(state, images, choose_on, s, 0)
     assert not after["net"]["Wc"].any()
     assert not torch.equal(after["net"]["Wd"], net["Wd"])
-    assert after["at"] == 0
+    assert after["weights"]["at"] == after["average"]["at"] == 0
+    assert torch.equal(after["mean"]["Wd"], after["net"]["Wd"])
+
+
+def test_the_average_of_the_weights_follows_them_once_labels_are_there():
+    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"] | {"passes_without_labels": 0}
+    images, choose_on, _ = drsae_paper.recipe_parts(0, s)
+    first = drsae_paper.first_matrices(images.x, s, 0)
+    state = drsae_paper.at_the_start(first)
+    for _ in range(2):
+        before = state
+        state = drsae_paper.after_one_more_pass(state, images, choose_on, s, 0)
+        by_hand = 0.95 * before["mean"]["We"] + 0.05 * state["net"]["We"]
+        assert torch.allclose(state["mean"]["We"], by_hand, atol=1e-7)
+    seen = drsae_paper.watched(state["mean"], choose_on, s)
+    assert drsae_paper.better(before["average"], state["mean"], seen, 2)["at"] in (1, 2)
+    worse = seen | {"error": 101.0}
+    assert drsae_paper.better(state["average"], first, worse, 3) is state["average"]
 
 
 def test_figures_that_are_not_finite_end_the_run():
     s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"] | {"rate": 1e6}
     images, choose_on, _ = drsae_paper.recipe_parts(0, s)
     net = drsae_paper.first_matrices(images.x, s, 0)
-    state = {"net": net, "history": [], "best": [np.inf, np.inf], "chosen": net, "at": 0}
+    state = drsae_paper.at_the_start(net)
     with pytest.raises(FloatingPointError, match="pass 0"):
         drsae_paper.after_one_more_pass(state, images, choose_on, s, 0)
