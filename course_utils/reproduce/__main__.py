@@ -28,6 +28,11 @@ from course_utils.reproduce.stale import page, stale
 from course_utils.tools.delivery import resolved
 from course_utils.tools.files import NOTEBOOKS, RESULTS, write
 
+# chapter 3's ablations, and linear classifiers beside them
+_DECIDING = {name: Part(partial(drsae.ablation_seed, name), 5) for name in drsae.DECIDING} | {
+    name: Part(partial(drsae.probe_seed, name), 5) for name in ("pixels", "frozen")
+}
+_DECIDED = drsae.PAPER | drsae.SMALL | {"ablations": drsae.DECIDING, "probes": drsae.PROBES}
 # name: its parts, and the settings whose change makes stored figures worthless
 RUNS = {
     "ista": ({"all": Part(ista.ista_seed, 3)}, ista.ISTA),
@@ -70,11 +75,8 @@ RUNS = {
         {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},
     ),
-    "drsae_deciding": (
-        {name: Part(partial(drsae.ablation_seed, name), 5) for name in drsae.DECIDING}
-        | {name: Part(partial(drsae.probe_seed, name), 5) for name in ("pixels", "frozen")},
-        drsae.PAPER | drsae.SMALL | {"ablations": drsae.DECIDING, "probes": drsae.PROBES},
-    ),
+    "drsae_deciding": (_DECIDING, _DECIDED),
+    "drsae_deciding_half": (_DECIDING, _DECIDED | drsae.HALF),
     "drsae_descent": (
         {name: Part(partial(drsae.descent_seed, name), 3) for name in ("200x11", "400x11")},
         drsae.PAPER | drsae.DESCENT | {"nets": drsae.NETS},

@@ -150,6 +150,7 @@ def paper_seed(name: str, s: dict, seed: int) -> Outcome:
 
 
 SMALL = {"m": 200, "epochs": 10, "epochs_without_labels": 4}  # of all networks of the ablations
+HALF = {"epochs": 5, "epochs_without_labels": 2}  # are their differences settled?
 
 
 def _without(*criteria: str) -> dict:
