@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from course_utils.built import drsae as built
+from course_utils.built import ista
 from course_utils.data import Labelled, digits, results, shared, weights
 from course_utils.reproduce import drsae, drsae_by_hand, drsae_measured, drsae_paper
 from course_utils.tools.mnist import Mnist
@@ -253,7 +254,7 @@ def test_codes_and_angles_by_hand_are_those_of_the_chapter(tiny):
 def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
     net, x, y = tiny
     net["S"] = torch.eye(len(net["S"])) - net["We"] @ net["Wd"]
-    s = {"T": 3, "bounds": built.BOUNDS}
+    s = {"T": 3, "weights": {"sparsity": 0.3, "reconstruction": 5.0}}
     part = Labelled(x, y)
     kinds = drsae_measured.kinds_of(net, torch.ones(len(net["S"])))
     kinds |= dict.fromkeys(("part", "categorical"), kinds["alive"])
@@ -265,6 +266,19 @@ def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
     assert other["error_with_own"] == drsae_measured.error_of(net, part, 3)
     blocks = drsae_measured.blocks_of(net, torch.arange(len(net["S"])), s)
     assert blocks["rivals_S"] == pytest.approx(blocks["rivals_own"])
+
+
+def test_a_network_that_is_ista_is_not_changed_by_it(tiny):
+    net, x, y = tiny
+    s = {"T": 3, "weights": {"sparsity": 0.3, "reconstruction": 5.0}}
+    net |= drsae_measured.ista_of(net, s)
+    step = built.longest_step(net["Wd"], 3)
+    z = ista.ista(x, net["Wd"], 0.06, 3, L=1 / step, prox=ista.shrink_nonneg)
+    assert torch.allclose(drsae_by_hand.last_codes(net, x, 3), z, atol=1e-6)
+    other = drsae_measured.exchanged(net, Labelled(x, y), s)
+    rest = 100 * drsae_measured.share_left(z @ net["Wd"].T, x)
+    for name in ("whole_ista", "ista", "own"):
+        assert other[f"rest_percent_with_{name}"] == pytest.approx(rest, rel=1e-4)
 
 
 def test_silenced_units_are_never_on_and_others_are(tiny):

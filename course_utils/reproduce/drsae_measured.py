@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from course_utils.built.drsae import longest_step
 from course_utils.data import Labelled
 from course_utils.reproduce.drsae_by_hand import (
     Matrices,
@@ -35,6 +36,8 @@ def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -
     figures = shares_of(kinds, found) | ties_of(net, found, kinds) | lateral_of(net, kinds, s)
     figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net, kinds, part, s)
     figures |= drawn_by_few(net, order, found["means"].mean(1).argsort()[-TOP:], part, s)
+    as_many = {f"as_many_as_{k}": int(kinds[k].sum()) for k in ("part", "categorical")}
+    figures |= drawn_by_random(net, order, as_many, part, s)
     figures |= without_units(net, order, part, s) | exchanged(net, part, s)
     return figures | read_anew(net, kinds, part, s) | favourites(found, order)
 
@@ -102,10 +105,11 @@ def lateral_matrix(net: Matrices) -> Tensor:
 
 
 def nulls_of(net: Matrices, s: dict) -> dict[str, Tensor]:
-    """Return what S − I (m, m) is held against: ISTA's −(1.25 / T) Wdᵀ Wd; and −We Wd, by which S
-    would take away just what is explained already, for the encoder that the network has."""
+    """Return what S − I (m, m) is held against: ISTA's −step Wdᵀ Wd, with the longest step that
+    this Wd bears; and −We Wd, by which S would take away just what is explained already, for the
+    encoder that the network has."""
     return {
-        "ista": -s["bounds"]["We"] / s["T"] * net["Wd"].T @ net["Wd"],
+        "ista": -longest_step(net["Wd"], s["T"]) * net["Wd"].T @ net["Wd"],
         "own": -net["We"] @ net["Wd"],
     }
 
@@ -167,17 +171,25 @@ def drawn_by_few(
     mean code is largest, loudest (TOP,), and the mean over those at random; order (k,) holds units
     by angle."""
     named = {"most_turned": order[-TOP:], "least_turned": order[:TOP], "loudest": loudest}
-    at_random = drawn_by(net, dict(enumerate(_random_units(order))), part, s)
-    figures = drawn_by(net, named, part, s)
-    for key in ("rest_percent", "rest_best_decoder_percent"):
-        figures[f"{key}_random"] = np.mean([at_random[f"{key}_{k}"] for k in range(DRAWS)]).item()
+    return drawn_by(net, named, part, s) | drawn_by_random(net, order, {"random": TOP}, part, s)
+
+
+def drawn_by_random(
+    net: Matrices, order: Tensor, counts: dict[str, int], part: Labelled, s: dict
+) -> dict[str, float]:
+    """Return drawn_by of so many units of order (k,) at random: the mean of DRAWS draws."""
+    figures = {}
+    for name, count in counts.items():
+        drawn = drawn_by(net, dict(enumerate(_random_units(order, count))), part, s)
+        for key in ("rest_percent", "rest_best_decoder_percent"):
+            figures[f"{key}_{name}"] = np.mean([drawn[f"{key}_{k}"] for k in range(DRAWS)]).item()
     return figures
 
 
-def _random_units(order: Tensor) -> list[Tensor]:
-    """Return DRAWS draws of TOP units at random, of those in order (k,)."""
+def _random_units(order: Tensor, count: int = TOP) -> list[Tensor]:
+    """Return DRAWS draws of count units at random, of those in order (k,)."""
     draw = np.random.default_rng(0)
-    return [order[torch.from_numpy(draw.permutation(len(order))[:TOP])] for _ in range(DRAWS)]
+    return [order[torch.from_numpy(draw.permutation(len(order))[:count])] for _ in range(DRAWS)]
 
 
 def best_rest(z: Tensor, x: Tensor) -> float:
@@ -219,19 +231,35 @@ def _silenced(net: Matrices, units: Tensor) -> Matrices:
 
 
 def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return error and rest, in percent, when S gives way to I + each null, and nothing learns."""
+    """Return error, rest, and the error of a classifier fitted anew, in percent, when S gives way
+    to I + each null, or all of the encoder to ISTA's; and nothing else learns."""
+    others = {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
+    others["whole_ista"] = net | ista_of(net, s)
     figures = {}
-    for name, null in nulls_of(net, s).items():
-        other = net | {"S": torch.eye(len(null)) + null}
-        drawn = last_codes(other, part.x, s["T"]) @ net["Wd"].T
+    for name, other in others.items():
+        z = last_codes(other, part.x, s["T"])
         figures[f"error_with_{name}"] = error_of(other, part, s["T"])
-        figures[f"rest_percent_with_{name}"] = 100 * share_left(drawn, part.x)
+        figures[f"rest_percent_with_{name}"] = 100 * share_left(z @ net["Wd"].T, part.x)
+        figures[f"error_anew_with_{name}"] = error_anew(z, part.y)
     return figures
+
+
+def ista_of(net: Matrices, s: dict) -> Matrices:
+    """Return We, S and b of ISTA for the filters that net has, with the longest step they bear."""
+    Wd, step = net["Wd"], longest_step(net["Wd"], s["T"])
+    price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
+    eye = torch.eye(Wd.shape[1])
+    return {
+        "We": step * Wd.T,
+        "S": eye - step * Wd.T @ Wd,
+        "b": torch.full_like(net["b"], step * price),
+    }
 
 
 def read_anew(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
     """Return the error, in percent, of a classifier fitted anew to the codes after t iterations,
-    beside that of Wc, on the second half of part; and of one for each kind of units alone, at T."""
+    beside that of Wc, on the second half of part; of one for each kind of units alone, at T; and of
+    one for the pixels."""
     second, figures = Labelled(*(values[len(part.x) // 2 :] for values in part)), {}
     for t in (t for t in READ_AT if t <= s["T"]):
         figures[f"error_anew_at_{t}"] = error_anew(last_codes(net, part.x, t), part.y)
@@ -239,7 +267,7 @@ def read_anew(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) 
     z = last_codes(net, part.x, s["T"])
     for kind in ("part", "categorical"):
         figures[f"error_anew_{kind}"] = error_anew(z[:, kinds[kind]], part.y)
-    return figures
+    return figures | {"error_anew_pixels": error_anew(part.x, part.y)}
 
 
 def error_anew(z: Tensor, y: Tensor) -> float:
@@ -265,18 +293,18 @@ def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
 
 def by_iteration(net: Matrices, part: Labelled, most: int = 30) -> dict[str, Tensor]:
     """Return for t = 1 … most, each (most,): error in percent, the share of ‖x‖² that Wd z leaves
-    at the best scale for each image, ‖z‖₁, units on in percent, and the share that the best linear
-    decoder leaves of the second half of part, when it is fitted to the first."""
-    names = ("error_at", "rest_at", "l1_at", "on_at", "rest_best_decoder_at")
+    as it is and at the best scale for each image, ‖z‖₁, units on in percent, and the share that the
+    best linear decoder leaves of the second half of part, when it is fitted to the first."""
+    names = ("error_at", "rest_at", "rest_best_scale_at", "l1_at", "on_at", "rest_best_decoder_at")
     rows = []
     for t in range(1, most + 1):
         z = last_codes(net, part.x, t)
-        cosine = (normalize(z @ net["Wd"].T) * normalize(part.x)).sum(1)
-        left = (1 - cosine.square()).mean().item()
+        drawn = z @ net["Wd"].T
+        cosine = (normalize(drawn) * normalize(part.x)).sum(1)
+        rest = [share_left(drawn, part.x), (1 - cosine.square()).mean().item()]
         on = 100 * (z > 0).float().mean().item()
-        rows.append(
-            [error_of(net, part, t), left, z.sum(1).mean().item(), on, best_rest(z, part.x)]
-        )
+        found = [*rest, z.sum(1).mean().item(), on, best_rest(z, part.x)]
+        rows.append([error_of(net, part, t), *found])
     return dict(zip(names, torch.tensor(rows).T, strict=True))
 
 

@@ -66,6 +66,10 @@ def recipe_seed(name: str, s: dict, seed: int) -> Outcome:
         found |= net | by_iteration(net, choose_on)
         found |= {f"untrained_{key}": value for key, value in untrained.items()}
         found |= {"slopes_untrained": fading(first, few, s), "slopes_trained": fading(net, few, s)}
+        named = s["weights"] | {"reconstruction": 0.0, "sparsity": 0.0}
+        unnamed = s["weights"] | {"classification": 0.0}
+        found["slopes_class"] = fading(net, few, s | {"weights": named})
+        found["slopes_energy"] = fading(net, few, s | {"weights": unnamed})
     return (
         {f"{key}.{name}": value for key, value in figures.items()},
         {f"{key}.{name}": value for key, value in found.items()},
