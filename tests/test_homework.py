@@ -8,6 +8,7 @@ import contextlib
 import csv
 import importlib
 import io
+import itertools
 import re
 import shutil
 from functools import cache
@@ -166,6 +167,20 @@ def test_points_in_the_text_are_those_of_the_cells(name):
             counted.append(0)
         counted[-1:] = [counted[-1] + mark(cell).get("points", 0)] if counted else []
     assert headed == counted
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_unit_that_is_the_same_number_on_the_whole_batch_has_slope_zero(dtype):
+    """Its deviation is 0, and rounding the mean must not make a slope out of that (hw3)."""
+    namespace = dict(reference("hw3"))
+    for ident in ("task3-hidden", "task4-hidden"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(by_id("hw3")[ident].source, ident, "exec"), namespace)  # noqa: S102 - that is what is tested
+        named = namespace["right"] if ident == "task3-hidden" else namespace["slope_of"]
+        for slope in (namespace["variance_slope"], named):
+            for B, value in itertools.product((3, 5, 6, 7, 10, 250), (0.05, 0.1, 0.2, 0.3, 0.7)):
+                z = torch.full((B, 2), value, dtype=dtype)
+                assert not slope(z, 1.0).any(), (ident, B, value)
 
 
 # What all homeworks have alike
