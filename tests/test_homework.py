@@ -243,6 +243,22 @@ def test_a_stand_in_does_for_the_figures_what_the_answer_does(name):
         assert sum(agree) >= 1, (name, task, agree)
 
 
+def test_what_asks_for_more_digits_than_a_stand_in_has_passes_it_over():
+    """With the stand-in on, homework 1 runs on behind the claim that needs a step of one's own."""
+    cells, namespace = by_id("hw1"), dict(reference("hw1"))
+    for ident in ("task3-standin", "task3-sklearn"):
+        exec(compile(cells[ident].source, ident, "exec"), namespace)  # noqa: S102 - that is what is tested
+        namespace["greedy_path"] = namespace["standin_greedy_path"]
+
+
+@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3"])
+def test_students_are_told_to_write_their_numbers_into_the_answer(name):
+    """Formgrader shows the answer, and not the runs that it speaks of."""
+    assert "whoever grades sees the answer" in by_id(name)["written-text"].source
+    assert "Formgrader shows the answer and not the runs" in by_id(name)["written"].source
+    assert {"own-run", "own-runs"} & set(by_id(name))
+
+
 def near(one, other, case) -> bool:
     """Tell if two functions give the same to three digits; False where a case is not theirs."""
     made = [trial.outcome(function, case) for function in (one, other)]
