@@ -9,6 +9,12 @@ Function = Callable[..., Tensor]
 COLOURS = {"✓": 32, "✗": 31, "○": 34}  # green, red, blue, as terminals and notebooks number them
 
 
+class FormError(ValueError):
+    """A result has the wrong form. Raised by what looks at it beside a student's function, which
+    raised nothing: `exercise` tells the text as it is.
+    """
+
+
 def claim(holds: bool, text: str) -> None:
     """Print a tick and the text if it holds; raise AssertionError with the text if it does not."""
     if not holds:
@@ -53,6 +59,8 @@ def verdict_by_number(
     for number, (case, (got, mine)) in enumerate(zip(cases, made, strict=True)):
         if isinstance(got, NotImplementedError):
             return f"○ not written yet: {got}"
+        if isinstance(got, FormError):
+            return f"✗ case {number + 1}: {got}"
         if isinstance(got, Exception):
             return f"✗ case {number + 1}: your function raised {type(got).__name__}: {got}"
         expected = solution(number, *_copies(case))

@@ -75,6 +75,27 @@ def test_a_task_costs_its_own_points_and_no_other(course, name, how, first):
     assert lost == {ident for ident, (answer, _) in failed.items() if answer in spoilt}
 
 
+def said_of(verdict, idents: list[str]) -> list[str]:
+    """What graded cells say in a verdict: "" where one passes."""
+    cells = {cell.id: cell for cell in nbformat.reads(verdict.notebook, as_version=4).cells}
+    errors = ([o.evalue for o in cells[i].outputs if o.output_type == "error"] for i in idents)
+    return ["".join(found) for found in errors]
+
+
+@needs_sandbox
+@pytest.mark.parametrize("detached", [True, False])
+def test_a_result_that_carries_a_graph_does_so_for_the_grader_too(course, detached):
+    """The test of hw3's encoder asks for a plain tensor, and the result comes from a sandbox."""
+    (answer,) = [cell for cell in answers("hw3") if cell.id == "task6"]
+    changed = answer.source if detached else answer.source.replace(".detach()", "")
+    assert (changed == answer.source) == detached
+    master = nbformat.writes(release.master(course, "hw3"))
+    verdict = judge(Job(master, handed_in("hw3", {"task6": changed}), Limits(), True))
+    said = said_of(verdict, ["task6-check", "task6-hidden"])
+    expected = "" if detached else "the result still carries its graph: detach it"
+    assert said == [expected] * 2
+
+
 @needs_sandbox
 def test_an_answer_may_use_functions_of_every_cell_above_it(tmp_path):
     """What only defines functions is there when it is graded, whether a test needs it or not."""

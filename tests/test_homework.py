@@ -8,6 +8,7 @@ import contextlib
 import csv
 import importlib
 import io
+import itertools
 import re
 import shutil
 from functools import cache
@@ -168,6 +169,20 @@ def test_points_in_the_text_are_those_of_the_cells(name):
     assert headed == counted
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_unit_that_is_the_same_number_on_the_whole_batch_has_slope_zero(dtype):
+    """Its deviation is 0, and rounding the mean must not make a slope out of that (hw3)."""
+    namespace = dict(reference("hw3"))
+    for ident in ("task3-hidden", "task4-hidden"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(by_id("hw3")[ident].source, ident, "exec"), namespace)  # noqa: S102 - that is what is tested
+        named = namespace["right"] if ident == "task3-hidden" else namespace["slope_of"]
+        for slope in (namespace["variance_slope"], named):
+            for B, value in itertools.product((3, 5, 6, 7, 10, 250), (0.05, 0.1, 0.2, 0.3, 0.7)):
+                z = torch.full((B, 2), value, dtype=dtype)
+                assert not slope(z, 1.0).any(), (ident, B, value)
+
+
 # What all homeworks have alike
 
 
@@ -226,6 +241,22 @@ def test_a_stand_in_does_for_the_figures_what_the_answer_does(name):
         cases = [case for check in checks[task] if check.solution for case in check.cases]
         agree = [near(standin, right, case) for case in cases]
         assert sum(agree) >= 1, (name, task, agree)
+
+
+def test_what_asks_for_more_digits_than_a_stand_in_has_passes_it_over():
+    """With the stand-in on, homework 1 runs on behind the claim that needs a step of one's own."""
+    cells, namespace = by_id("hw1"), dict(reference("hw1"))
+    for ident in ("task3-standin", "task3-sklearn"):
+        exec(compile(cells[ident].source, ident, "exec"), namespace)  # noqa: S102 - that is what is tested
+        namespace["greedy_path"] = namespace["standin_greedy_path"]
+
+
+@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3"])
+def test_students_are_told_to_write_their_numbers_into_the_answer(name):
+    """Formgrader shows the answer, and not the runs that it speaks of."""
+    assert "whoever grades sees the answer" in by_id(name)["written-text"].source
+    assert "Formgrader shows the answer and not the runs" in by_id(name)["written"].source
+    assert {"own-run", "own-runs"} & set(by_id(name))
 
 
 def near(one, other, case) -> bool:

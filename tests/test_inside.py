@@ -71,8 +71,20 @@ def test_a_tensor_and_an_array_keep_kind_and_shape(dtype, shape):
     assert isinstance(back[1], np.ndarray)
 
 
+@pytest.mark.parametrize("has_graph", [False, True])
+def test_a_tensor_says_whether_it_carries_a_graph(has_graph):
+    value = 2 * torch.ones(2, requires_grad=has_graph)
+    for back in (travelled(value), travelled((value, 1))[0], travelled(value.bfloat16())):
+        assert back.requires_grad == has_graph
+        assert torch.equal(back.detach().float(), 2 * torch.ones(2))
+
+
+def test_whole_numbers_that_claim_a_graph_come_back_without_one():
+    *packed, _ = pack(torch.arange(2))
+    assert torch.equal(unpack([*packed, True]), torch.arange(2))
+
+
 def test_tensors_that_numpy_does_not_know_come_back():
-    assert torch.equal(travelled(torch.ones(2, requires_grad=True)), torch.ones(2))
     assert torch.equal(travelled(torch.ones(2).bfloat16()), torch.ones(2).bfloat16())
     assert torch.equal(travelled(torch.eye(2).to_sparse()), torch.eye(2))
     assert torch.equal(travelled(torch.tensor([1j]).conj()), torch.tensor([-1j]))

@@ -57,6 +57,15 @@ DERIVED = {
     "slope": "from torch.func import grad as slope\ndef double(x):\n    return slope(len)(x)",
     "F": "import torch.func as F\ndef double(x):\n    return F.grad(len)(x)",
     "jacrev": "def double(x):\n    from torch.func import jacrev\n    return jacrev(len)(x)",
+    "backward of torch": "def backward(x):\n    x.sum().backward()\n    return x.grad\n"
+    "def double(x):\n    return backward(x)",
+    "jacobian": "def double(x):\n    return jacobian(torch.square, x)",
+    "jacobian of torch": "from torch.autograd.functional import jacobian\n"
+    "def double(x):\n    return jacobian(torch.square, x)",
+    "hessian": "from torch.func import grad as hessian\n"
+    "def double(hessian_of):\n    return hessian(hessian_of)",
+    "requires_grad of torch": "def double(x, requires_grad=True):\n"
+    "    return torch.zeros(2, requires_grad=requires_grad) + x",
     "autograd in a helper": "def g(x):\n    return torch.autograd.grad(x)\ndouble = lambda x: g(x)",
 }
 HAND = {
@@ -65,6 +74,14 @@ HAND = {
     "a test beside it": f"{BY_HAND}\n\ndef mine(x):\n    return torch.autograd.grad(x, x)",
     "its own backward": "def step_backward(x):\n    return x\ndef double(x):\n"
     "    return 2 * step_backward(x)",
+    "a Jacobian": "def double(x):\n    jacobian = 2 * torch.eye(2)\n    return x @ jacobian.to(x)",
+    "a helper backward": "def backward(x):\n    return 2 * x\ndef double(x):\n"
+    "    return backward(x)",
+    "a nested one": "def double(x):\n    def vjp(v):\n        return 2 * v\n    return vjp(x)",
+    "an argument": "def by(x, hessian):\n    return hessian * x\ndef double(x):\n"
+    "    return by(x, hessian=2)",
+    "a constant": "jacobian = 2\ndef double(x):\n    return jacobian * x",
+    "a lambda backward": "backward = lambda x: 2 * x\ndouble = lambda x: backward(x)",
     "words": 'def double(x):\n    """No autograd, no backward()."""\n    return 2 * x',
 }
 

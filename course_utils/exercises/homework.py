@@ -155,7 +155,8 @@ def _globals(function: types.FunctionType, seen: set[types.CodeType]) -> set[str
 def derived(answer: Function) -> str:
     """Return a name by which a function, or a helper of its cell, lets torch differentiate.
 
-    Return "" if there is none.
+    Return "" if there is none. A variable or a helper of the cell's own may have any name: one may
+    call a Jacobian `jacobian`.
     """
     cell = _cell(answer)
     imported = {
@@ -165,12 +166,23 @@ def derived(answer: Function) -> str:
         for alias in node.names
         if f"{getattr(node, 'module', None) or alias.name}.".startswith(_dotted(MODULES))
     }
-    for node in _reached(answer, cell):
+    reached = _reached(answer, cell)
+    own = {name for node in cell.body for name in _bound(node)}
+    own |= {name for node in reached for part in ast.walk(node) for name in _set(part)}
+    for node in reached:
         for part in ast.walk(node):
+            free = own - imported if isinstance(part, ast.Name) else set()
             for name in _named(part):
-                if name in DERIVING or name in imported or name in MODULES:
+                if name not in free and (name in imported or name in (*DERIVING, *MODULES)):
                     return name
     return ""
+
+
+def _set(node: ast.AST) -> Iterator[str]:
+    """Yield the name that a piece of code gives a value: a variable, an argument, a function."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+            yield name
 
 
 def _dotted(names: Sequence[str]) -> tuple[str, ...]:
@@ -178,9 +190,11 @@ def _dotted(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _named(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a piece of code uses: of variables, attributes, keywords, modules."""
+    """Yield the names that a piece of code uses: of variables, attributes, modules, and the one
+    keyword by which torch is told to differentiate.
+    """
     match node:
-        case ast.Name(id=name) | ast.keyword(arg=str(name)):
+        case ast.Name(id=name) | ast.keyword(arg="requires_grad" as name):
             yield name
         case ast.Attribute(attr=name):
             yield from (name, ast.unparse(node))

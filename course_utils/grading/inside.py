@@ -22,7 +22,7 @@ LARGEST = 64_000_000  # bytes of one array that travels
 def pack(value: Value) -> object:
     """Return value as what JSON can hold: tensors, arrays, numbers, text, bytes, None, and
     tuples, named ones too, lists, sets and dictionaries of these. Anything else travels as the
-    name of its type.
+    name of its type. Of a tensor's graph it is told whether there is one, as requires_grad.
     """
     match value:
         case np.generic():
@@ -34,7 +34,8 @@ def pack(value: Value) -> object:
         case bytes():
             return ["bytes", base64.b64encode(value).decode()]
         case Tensor():
-            return ["tensor", *_raw(_as_array(value)), str(value.dtype).removeprefix("torch.")]
+            dtype = str(value.dtype).removeprefix("torch.")
+            return ["tensor", *_raw(_as_array(value)), dtype, value.requires_grad]
         case complex():
             return ["complex", value.real.hex(), value.imag.hex()]
         case np.ndarray():
@@ -80,9 +81,11 @@ def unpack(packed: object) -> Value:
         case "bytes":
             return base64.b64decode(rest[0])
         case "tensor":
-            *raw, dtype = rest
+            *raw, dtype, has_graph = rest
             tensor = torch.from_numpy(_array(*raw))
-            return tensor.bfloat16() if dtype == "bfloat16" else tensor
+            tensor = tensor.bfloat16() if dtype == "bfloat16" else tensor
+            can_have = tensor.is_floating_point() or tensor.is_complex()
+            return tensor.requires_grad_() if has_graph and can_have else tensor
         case "complex":
             return complex(*map(float.fromhex, rest))
         case "array":

@@ -177,7 +177,7 @@ class Room:
         for mine, theirs in zip(arguments, after, strict=False):
             tensors = isinstance(mine, Tensor) and isinstance(theirs, Tensor)
             if tensors and mine.shape == theirs.shape:
-                mine.copy_(theirs)  # so that a test sees inputs that were changed
+                mine.detach().copy_(theirs.detach())  # a test sees inputs that were changed
         return result
 
     def reply(self, sent: str, until: float, wait: float) -> dict:

@@ -66,6 +66,13 @@ def one_everywhere(z, x, Wd, lmbd, j):
     return torch.stack(new, 1)
 
 
+def one_of_norm_1(z, x, Wd, lmbd, j):
+    """The chapter's formulas, whose filters have norm 1."""
+    new = z.clone()
+    new[:, j] = shrink((x - z @ Wd.T) @ Wd[:, j] + z[:, j], lmbd)
+    return new
+
+
 def one_unit_own(z, x, Wd, lmbd, j):
     d = Wd[:, j]
     new = z.clone()
@@ -127,6 +134,12 @@ def step_with(z, b, gram, lmbd, divide=True, score=None, keep=True, sign=1.0, we
     after = b - sign * change * gram[j[:, 0]]
     after = after.scatter(1, j, b.gather(1, j)) if keep else after
     return torch.stack([z.scatter(1, j, best.gather(1, j)), after])
+
+
+def step_with_eye(z, b, gram, lmbd):
+    """The right choice, but b is kept with G - I, which is right for filters of norm 1."""
+    new, _ = step_with(z, b, gram, lmbd)
+    return torch.stack([new, b - (new - z) @ (gram - torch.eye(len(gram)).to(gram))])
 
 
 def step_chosen(score):
@@ -403,11 +416,13 @@ PLANTED = {
             z, x, Wd, lmbd, j, by=Wd[:, j].norm()
         ),
         "the old z_j has the weight": one_unit_own,
+        "formulas for filters of norm 1": one_of_norm_1,
         "other columns than j": one_everywhere,
     },
     "task2": {
         "G_jj is missing": lambda *a: step_with(*a, divide=False),
         "b_j itself must stay": lambda *a: step_with(*a, keep=False),
+        "take out G's diagonal, not 1": step_with_eye,
         "b moved the wrong way": lambda *a: step_with(*a, sign=-1.0),
         "b is still the old one": lambda *a: step_with(*a, sign=0.0),
         "every row chooses its own": step_common,

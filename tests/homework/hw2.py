@@ -395,6 +395,16 @@ def only_the_first_step_counts(x, target, We, S, theta, depth):
     return to_We, latest.get("S", to_S), to_theta
 
 
+def slope_of_We_turned(*arguments):
+    to_We, *more = slopes(*arguments)
+    return to_We.T, *more
+
+
+def slope_of_theta_not_summed(*arguments):
+    *matrices, to_theta = slopes(*arguments)
+    return *matrices, to_theta.expand(len(arguments[0]), -1)
+
+
 def steps_in_forward_order(x, target, We, S, theta, depth):
     states = [(x @ We.T, torch.zeros_like(target))]
     for _ in range(depth):
@@ -451,6 +461,21 @@ def trained_by_autograd(x, target, We, S, theta, depth, rate, rows):
         We, S, theta = moved
         theta = torch.relu(theta)
     return We, S, theta
+
+
+def beside_the_length(small):
+    """A small number is added to the length, as programs often do it."""
+
+    def trained(x, target, We, S, theta, depth, rate, rows):
+        for t, row in enumerate(rows):
+            found = slopes(x[row], target[row], We, S, theta, depth)
+            part = rate * (1 - t / len(rows))
+            moved = zip((We, S, theta), found, strict=True)
+            We, S, theta = (p - part * s / (s.norm() + small) for p, s in moved)
+            theta = theta.clamp(min=0)
+        return We, S, theta
+
+    return trained
 
 
 def trained_in_place(x, target, We, S, theta, depth, rate, rows):
@@ -553,7 +578,7 @@ RIGHT = {
     "task2": [encode, encode_with_one_hot, encode_by_rows, encode_recursively],
     "task3": [back, back_by_rows, back_with_one_hot],
     "task4": [slopes, slopes_recursively, slopes_row_by_row],
-    "task5": [trained, trained_by_autograd, trained_in_place],
+    "task5": [trained, trained_by_autograd, trained_in_place, beside_the_length(1e-8)],
     "task6": [at_cost, at_cost_by_spending, at_cost_in_numpy],
 }
 
@@ -590,6 +615,8 @@ PLANTED = {
         "chose the same unit": changed(2, last_row_wins),
         "to a row of S": changed(2, lambda right, *_: right.T.clone()),
         "S takes the change": changed(2, pushed_by_code),
+        "case 1: the shape of result 4 is (": changed(3, lambda right, *_: right.expand(3, -1)),
+        "case 1: your function should return 4 tensors": lambda *a: torch.stack(back(*a)[:2]),
         "it has the wrong sign": changed(3, lambda right, *_: -right),
         "sign of the code": changed(3, theta_unsigned),
     },
@@ -602,6 +629,9 @@ PLANTED = {
         "slope of z from step to step": slope_z_dropped,
         "all steps share one S": only_the_first_step_counts,
         "from the last to the first": steps_in_forward_order,
+        "case 1: the shape of result 1 is (": slope_of_We_turned,
+        "case 1: the shape of result 3 is (": slope_of_theta_not_summed,
+        "case 1: your function should return 3 tensors": lambda *a: slopes(*a)[:2],
     },
     "task5": {
         "not divided by their length": mistaken(raw=True),
@@ -1010,6 +1040,7 @@ TRIED = {
         "divided by the largest entry": training(by_the_largest),
         "signs alone": training(by_signs),
         "each row of its own length": training(row_by_row),
+        "1e-5 is added to the length": beside_the_length(1e-5),
         "small slopes are left out": training(still_when_small),
         "one parameter after the other": one_after_the_other,
         "theta at least 0.001": never_quite_zero,

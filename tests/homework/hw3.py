@@ -76,6 +76,11 @@ def slope_from_squares(z, tau):
     return -2 * (tau - s).relu() * (z - m) / ((s + 1e-8) * (B - 1))
 
 
+def slope_beside_a_small_number(z, tau):
+    """As many programs divide: 1e-8 is added, and nothing else is done about silent units."""
+    return -2 * (tau - z.std(0)).relu() * (z - z.mean(0)) / ((z.std(0) + 1e-8) * (len(z) - 1))
+
+
 def slope_in_numpy(z, tau):
     B = len(z)
     a = (np.eye(B) - 1 / B) @ z.double().numpy()
@@ -374,7 +379,13 @@ def encoder_normalised(x, z, V, rate, T):
 RIGHT = {
     "task1": [energies_by_loop, energies_at_once, energies_in_numpy],
     "task2": [price_by_loop, price_in_numpy, price_by_pairs],
-    "task3": [slope_by_mask, slope_by_loop, slope_in_numpy, slope_from_squares],
+    "task3": [
+        slope_by_mask,
+        slope_by_loop,
+        slope_in_numpy,
+        slope_from_squares,
+        slope_beside_a_small_number,
+    ],
     "task4": [codes_by_gram, codes_by_autograd, codes_in_numpy],
     "task5": [decoder_by_outer, decoder_by_autograd, decoder_in_numpy],
     "task6": [encoder_by_backward, encoder_by_hand, encoder_by_func],
@@ -447,6 +458,8 @@ PLANTED["task3"] = {
     "the sign is wrong": lambda z, tau: slope_with(z, tau, factor=2.0),
     "the 2 of the square is missing": lambda z, tau: slope_with(z, tau, factor=-1.0),
     "slope has B - 1, not B": lambda z, tau: slope_with(z, tau, less=0),
+    "B - 1 is missing": lambda z, tau: slope_with(z, tau, less=len(z) - 1),
+    "the ½ from the root takes away the 2": lambda z, tau: slope_with(z, tau, factor=-4.0),
     "divide by s": lambda z, tau: slope_with(z, tau, power=0),
     "take the batch's mean away": lambda z, tau: slope_with(z, tau, centre=0),
     "units above the floor must have slope zero": slope_without_hinge,
