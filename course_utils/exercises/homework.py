@@ -130,7 +130,7 @@ def foreign(answer: Function) -> str:
     """
     if not isinstance(answer, types.FunctionType):
         return ""
-    own = {name for node in _cell(answer).body for name in _bound(node)}
+    own = _defined(_cell(answer))
     there = answer.__globals__
     names = sorted(_globals(answer, set()) - own)
     return next((name for name in names if isinstance(there.get(name), DATA)), "")
@@ -167,8 +167,8 @@ def derived(answer: Function) -> str:
         if f"{getattr(node, 'module', None) or alias.name}.".startswith(_dotted(MODULES))
     }
     reached = _reached(answer, cell)
-    own = {name for node in cell.body for name in _bound(node)}
-    own |= {name for node in reached for part in ast.walk(node) for name in _set(part)}
+    own = {name for node in reached for part in ast.walk(node) for name in _set(part)}
+    own |= _defined(cell)
     for node in reached:
         for part in ast.walk(node):
             free = own - imported if isinstance(part, ast.Name) else set()
@@ -231,6 +231,11 @@ def _reached(answer: Function, cell: ast.Module) -> list[ast.AST]:
             found.append(node)
             wanted += [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
     return found
+
+
+def _defined(cell: ast.Module) -> set[str]:
+    """Return the names that the statements at the top of a cell define."""
+    return {name for node in cell.body for name in _bound(node)}
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
