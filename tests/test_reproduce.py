@@ -265,8 +265,14 @@ def _no_answer(*_, **__):
 
 
 # of a reader's own photographs, and of runs of many hours on which no chapter leans yet
-NOT_STORED = {"local_own", "drsae_paper", "drsae_deciding", "drsae_deciding_half"}
-NOT_STORED |= {"lista_conditioned", "lista_conditioned_half"}
+NOT_STORED = {
+    "local_own",
+    "drsae_paper",
+    "drsae_deciding",
+    "drsae_deciding_half",
+    "lista_conditioned",
+    "lista_conditioned_half",
+}
 
 
 @pytest.mark.parametrize("name", sorted(RUNS.keys() - NOT_STORED))

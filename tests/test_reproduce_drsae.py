@@ -271,8 +271,8 @@ def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
 def test_a_network_that_is_ista_is_not_changed_by_it(tiny):
     net, x, y = tiny
     s = {"T": 3, "weights": {"sparsity": 0.3, "reconstruction": 5.0}}
-    net |= drsae_measured.ista_of(net, s)
     step = built.longest_step(net["Wd"], 3)
+    net |= drsae_by_hand.ista_encoder(net["Wd"], step, 0.06 * step)
     z = ista.ista(x, net["Wd"], 0.06, 3, L=1 / step, prox=ista.shrink_nonneg)
     assert torch.allclose(drsae_by_hand.last_codes(net, x, 3), z, atol=1e-6)
     other = drsae_measured.exchanged(net, Labelled(x, y), s)
@@ -298,12 +298,12 @@ def test_the_best_decoder_of_a_code_that_holds_the_picture_leaves_nothing():
 
 def test_a_group_of_units_draws_and_tells_no_more_than_all_of_them(tiny):
     net, x, _ = tiny
-    x, y, s = x.repeat(12, 1), torch.arange(84) % 3, {"T": 3}
+    x, y = x.repeat(12, 1), torch.arange(84) % 3
     x = x + 0.3 * torch.randn(84, 9, generator=torch.Generator().manual_seed(1)).double()
     x = x + 2 * torch.eye(9, dtype=torch.float64)[y]
     groups = {"all": torch.arange(12), "few": torch.tensor([1, 4]), "none": torch.tensor([]).long()}
-    left = drsae_measured.drawn_by(net, groups, Labelled(x, y), s)
-    whole = drsae_by_hand.last_codes(net, x, 3) @ net["Wd"].T
+    z = drsae_by_hand.last_codes(net, x, 3)
+    left, whole = drsae_measured.drawn_by(net["Wd"], groups, z, x), z @ net["Wd"].T
     assert left["rest_percent_all"] == pytest.approx(100 * drsae_measured.share_left(whole, x))
     best = [left[f"rest_best_decoder_percent_{name}"] for name in ("all", "few", "none")]
     assert best == sorted(best)

@@ -187,7 +187,7 @@ def ablation_seed(name: str, s: dict, seed: int) -> Outcome:
 
 
 # What the ablations leave open, beside all of them, in the same five seeds.
-DECIDING = {name: changes for name, changes in ABLATIONS.items() if "all_images" not in name} | {
+DECIDING = ABLATIONS | {
     "no_sparsity_at_once": _without("sparsity") | AT_ONCE,
     "S_coupled": {"S": "coupled"},
     "S_tied": {"S": "tied"},
@@ -195,7 +195,6 @@ DECIDING = {name: changes for name, changes in ABLATIONS.items() if "all_images"
 }
 for each in (10, 100, 1000):
     DECIDING[f"labels{each}_at_once"] = {"labels_per_class": each} | AT_ONCE
-    DECIDING[f"labels{each}_two_phases"] = {"labels_per_class": each}
 PROBES = {"C": [1.0, 10.0, 100.0, 1000.0], "labels": [10, 100, 1000, None]}
 
 
@@ -213,12 +212,12 @@ def probe_seed(name: str, s: dict, seed: int) -> Outcome:
     for few in s["probes"]["labels"]:
         key = name if few is None else f"labels{few}_{name}"
         part = images if few is None else first_of_each(images, few)
-        fits = [_linear(of(part.x), part.y, C) for C in s["probes"]["C"]]
-        errors = [_wrong_percent(fit, of(choose_on.x), choose_on.y) for fit in fits]
+        fits = [linear(of(part.x), part.y, C) for C in s["probes"]["C"]]
+        errors = [wrong_percent(fit, of(choose_on.x), choose_on.y) for fit in fits]
         best = int(np.argmin(errors))
         figures[f"validation_error_percent.{key}"] = errors[best]
         figures[f"C.{key}"] = s["probes"]["C"][best]
-        figures[f"ablation.{key}"] = _wrong_percent(fits[best], of(test_on.x), test_on.y)
+        figures[f"ablation.{key}"] = wrong_percent(fits[best], of(test_on.x), test_on.y)
     return figures, {}
 
 
@@ -235,11 +234,13 @@ def codes_without_labels(images: Labelled, s: dict, seed: int) -> Callable[[Tens
     return lambda x: normalize(torch.cat([net(rows) for rows in x.split(5000)]))
 
 
-def _linear(x: Tensor, y: Tensor, C: float) -> LogisticRegression:
+def linear(x: Tensor, y: Tensor, C: float) -> LogisticRegression:
+    """Return a logistic regression of strength C, fitted to x (N, n) and its classes y (N,)."""
     return LogisticRegression(C=C, max_iter=1000).fit(x.numpy(force=True), y.numpy(force=True))
 
 
-def _wrong_percent(fitted: LogisticRegression, x: Tensor, y: Tensor) -> float:
+def wrong_percent(fitted: LogisticRegression, x: Tensor, y: Tensor) -> float:
+    """Return the share of x (N, n), in percent, whose classes y (N,) it names wrongly."""
     return 100 * (1 - fitted.score(x.numpy(force=True), y.numpy(force=True)))
 
 

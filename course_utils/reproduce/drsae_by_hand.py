@@ -17,6 +17,16 @@ def codes_of(net: Matrices, x: Tensor, T: int) -> Tensor:
     return codes
 
 
+def ista_encoder(Wd: Tensor, step: float, threshold: float) -> Matrices:
+    """Return We (m, n), S (m, m) and b (m,) of non-negative ISTA with filters Wd (n, m)."""
+    m = Wd.shape[1]
+    return {
+        "We": step * Wd.T,
+        "S": torch.eye(m) - step * Wd.T @ Wd,
+        "b": Wd.new_full((m,), threshold),
+    }
+
+
 def factors(
     net: Matrices, x: Tensor, y: Tensor, weights: dict[str, float], T: int
 ) -> dict[str, tuple[Tensor, Tensor]]:

@@ -5,17 +5,18 @@ Apart from their training, so that one more measure does not cost its hours agai
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from course_utils.built.drsae import longest_step
 from course_utils.data import Labelled
+from course_utils.reproduce.drsae import linear, wrong_percent
 from course_utils.reproduce.drsae_by_hand import (
     Matrices,
     angles_of,
     codes_of,
     going_back,
+    ista_encoder,
     last_codes,
 )
 
@@ -30,16 +31,17 @@ def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -
 
     found: statistics_of net on part.
     """
-    kinds = kinds_of(net, found["on"])
+    z, kinds = last_codes(net, part.x, s["T"]), kinds_of(net, found["on"])
     order = angles_of(net).masked_fill(found["on"] == 0, -1).argsort()
     order = order[(found["on"] == 0).sum() :]  # from least to most turned, of units that are on
     figures = shares_of(kinds, found) | ties_of(net, found, kinds) | lateral_of(net, kinds, s)
-    figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net, kinds, part, s)
-    figures |= drawn_by_few(net, order, found["means"].mean(1).argsort()[-TOP:], part, s)
-    as_many = {f"as_many_as_{k}": int(kinds[k].sum()) for k in ("part", "categorical")}
-    figures |= drawn_by_random(net, order, as_many, part, s)
+    few = {"most_turned": order[-TOP:], "least_turned": order[:TOP]}
+    few["loudest"] = found["means"].mean(1).argsort()[-TOP:]  # those whose mean code is largest
+    counts = {f"as_many_as_{k}": int(kinds[k].sum()) for k in ("part", "categorical")}
+    figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net["Wd"], kinds | few, z, part.x)
+    figures |= drawn_by_random(net["Wd"], order, counts | {"random": TOP}, z, part.x)
     figures |= without_units(net, order, part, s) | exchanged(net, part, s)
-    return figures | read_anew(net, kinds, part, s) | favourites(found, order)
+    return figures | read_anew(net, kinds, z, part, s) | favourites(found, order)
 
 
 def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
@@ -152,35 +154,24 @@ def blocks_of(net: Matrices, top: Tensor, s: dict) -> dict[str, float]:
     return figures
 
 
-def drawn_by(net: Matrices, groups: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
-    """Return what share of ‖x‖², in percent, each group of units alone leaves, drawn by Wd and by
-    the best linear decoder of its own."""
-    z = last_codes(net, part.x, s["T"])
+def drawn_by(Wd: Tensor, groups: dict[str, Tensor], z: Tensor, x: Tensor) -> dict[str, float]:
+    """Return what share of ‖x‖², in percent, each group of units alone leaves of x (B, n), whose
+    codes are z (B, m), drawn by Wd (n, m) and by the best linear decoder of its own."""
     figures = {}
     for name, units in groups.items():
-        drawn = z[:, units] @ net["Wd"][:, units].T
-        figures[f"rest_percent_{name}"] = 100 * share_left(drawn, part.x)
-        figures[f"rest_best_decoder_percent_{name}"] = 100 * best_rest(z[:, units], part.x)
+        drawn = z[:, units] @ Wd[:, units].T
+        figures[f"rest_percent_{name}"] = 100 * share_left(drawn, x)
+        figures[f"rest_best_decoder_percent_{name}"] = 100 * best_rest(z[:, units], x)
     return figures
 
 
-def drawn_by_few(
-    net: Matrices, order: Tensor, loudest: Tensor, part: Labelled, s: dict
-) -> dict[str, float]:
-    """Return drawn_by of the TOP most turned units, of as many of the least turned, of those whose
-    mean code is largest, loudest (TOP,), and the mean over those at random; order (k,) holds units
-    by angle."""
-    named = {"most_turned": order[-TOP:], "least_turned": order[:TOP], "loudest": loudest}
-    return drawn_by(net, named, part, s) | drawn_by_random(net, order, {"random": TOP}, part, s)
-
-
 def drawn_by_random(
-    net: Matrices, order: Tensor, counts: dict[str, int], part: Labelled, s: dict
+    Wd: Tensor, order: Tensor, counts: dict[str, int], z: Tensor, x: Tensor
 ) -> dict[str, float]:
     """Return drawn_by of so many units of order (k,) at random: the mean of DRAWS draws."""
     figures = {}
     for name, count in counts.items():
-        drawn = drawn_by(net, dict(enumerate(_random_units(order, count))), part, s)
+        drawn = drawn_by(Wd, dict(enumerate(_random_units(order, count))), z, x)
         for key in ("rest_percent", "rest_best_decoder_percent"):
             figures[f"{key}_{name}"] = np.mean([drawn[f"{key}_{k}"] for k in range(DRAWS)]).item()
     return figures
@@ -207,8 +198,13 @@ def share_left(drawn: Tensor, x: Tensor) -> float:
 
 def error_of(net: Matrices, part: Labelled, T: int) -> float:
     """Return the share of part, in percent, that net names wrongly after T iterations."""
-    evidence = normalize(last_codes(net, part.x, T)) @ net["Wc"].T
-    return 100 * (evidence.argmax(1) != part.y).double().mean().item()
+    return misread(net["Wc"], last_codes(net, part.x, T), part.y)
+
+
+def misread(Wc: Tensor, z: Tensor, y: Tensor) -> float:
+    """Return the share of codes z (B, m), in percent, whose classes y (B,) Wc (c, m) does not
+    name."""
+    return 100 * ((normalize(z) @ Wc.T).argmax(1) != y).double().mean().item()
 
 
 def without_units(net: Matrices, order: Tensor, part: Labelled, s: dict) -> dict[str, float]:
@@ -234,37 +230,29 @@ def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
     """Return error, rest, and the error of a classifier fitted anew, in percent, when S gives way
     to I + each null, or all of the encoder to ISTA's; and nothing else learns."""
     others = {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
-    others["whole_ista"] = net | ista_of(net, s)
+    step = longest_step(net["Wd"], s["T"])
+    price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
+    others["whole_ista"] = net | ista_encoder(net["Wd"], step, step * price)
     figures = {}
     for name, other in others.items():
         z = last_codes(other, part.x, s["T"])
-        figures[f"error_with_{name}"] = error_of(other, part, s["T"])
+        figures[f"error_with_{name}"] = misread(net["Wc"], z, part.y)
         figures[f"rest_percent_with_{name}"] = 100 * share_left(z @ net["Wd"].T, part.x)
         figures[f"error_anew_with_{name}"] = error_anew(z, part.y)
     return figures
 
 
-def ista_of(net: Matrices, s: dict) -> Matrices:
-    """Return We, S and b of ISTA for the filters that net has, with the longest step they bear."""
-    Wd, step = net["Wd"], longest_step(net["Wd"], s["T"])
-    price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
-    eye = torch.eye(Wd.shape[1])
-    return {
-        "We": step * Wd.T,
-        "S": eye - step * Wd.T @ Wd,
-        "b": torch.full_like(net["b"], step * price),
-    }
-
-
-def read_anew(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+def read_anew(
+    net: Matrices, kinds: dict[str, Tensor], z: Tensor, part: Labelled, s: dict
+) -> dict[str, float]:
     """Return the error, in percent, of a classifier fitted anew to the codes after t iterations,
-    beside that of Wc, on the second half of part; of one for each kind of units alone, at T; and of
-    one for the pixels."""
-    second, figures = Labelled(*(values[len(part.x) // 2 :] for values in part)), {}
+    beside that of Wc, on the second half of part; of one for each kind of units alone, in the last
+    codes z (B, m); and of one for the pixels."""
+    half, figures = len(part.x) // 2, {}
     for t in (t for t in READ_AT if t <= s["T"]):
-        figures[f"error_anew_at_{t}"] = error_anew(last_codes(net, part.x, t), part.y)
-        figures[f"error_of_Wc_at_{t}"] = error_of(net, second, t)
-    z = last_codes(net, part.x, s["T"])
+        at_t = last_codes(net, part.x, t)
+        figures[f"error_anew_at_{t}"] = error_anew(at_t, part.y)
+        figures[f"error_of_Wc_at_{t}"] = misread(net["Wc"], at_t[half:], part.y[half:])
     for kind in ("part", "categorical"):
         figures[f"error_anew_{kind}"] = error_anew(z[:, kinds[kind]], part.y)
     return figures | {"error_anew_pixels": error_anew(part.x, part.y)}
@@ -277,10 +265,10 @@ def error_anew(z: Tensor, y: Tensor) -> float:
     if not z.shape[1]:
         return np.nan
     fit, choose = (len(z) * share // 10 for share in (4, 5))
-    z, y = normalize(z).numpy(), y.numpy()
-    fits = [LogisticRegression(C=C, max_iter=1000).fit(z[:fit], y[:fit]) for C in STRENGTHS]
-    best = max(fits, key=lambda f: f.score(z[fit:choose], y[fit:choose]))
-    return 100 * (1 - best.score(z[choose:], y[choose:]))
+    z = normalize(z)
+    fits = [linear(z[:fit], y[:fit], C) for C in STRENGTHS]
+    best = min(fits, key=lambda one: wrong_percent(one, z[fit:choose], y[fit:choose]))
+    return wrong_percent(best, z[choose:], y[choose:])
 
 
 def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
@@ -304,7 +292,7 @@ def by_iteration(net: Matrices, part: Labelled, most: int = 30) -> dict[str, Ten
         rest = [share_left(drawn, part.x), (1 - cosine.square()).mean().item()]
         on = 100 * (z > 0).float().mean().item()
         found = [*rest, z.sum(1).mean().item(), on, best_rest(z, part.x)]
-        rows.append([error_of(net, part, t), *found])
+        rows.append([misread(net["Wc"], z, part.y), *found])
     return dict(zip(names, torch.tensor(rows).T, strict=True))
 
 

@@ -14,7 +14,13 @@ from course_utils.built import drsae
 from course_utils.data import Labelled, split
 from course_utils.reproduce import Outcome, record
 from course_utils.reproduce.drsae import few_of, kept_at
-from course_utils.reproduce.drsae_by_hand import Matrices, angles_of, factors, last_codes
+from course_utils.reproduce.drsae_by_hand import (
+    Matrices,
+    angles_of,
+    factors,
+    ista_encoder,
+    last_codes,
+)
 from course_utils.reproduce.drsae_measured import by_iteration, fading, measures, statistics_of
 from course_utils.tools.files import replacing
 from course_utils.tools.mnist import mnist
@@ -121,14 +127,8 @@ def recipe_parts(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled]:
 def first_matrices(x: Tensor, s: dict, seed: int) -> Matrices:
     """Return the network before training on images x (N, n): ISTA's matrices, and Wc zero."""
     Wd = drsae.noisy_images(x, s["m"], np.random.default_rng([seed, 10**6 + 1]))
-    step = drsae.longest_step(Wd, s["T"])
-    return {
-        "We": step * Wd.T,
-        "S": torch.eye(s["m"]) - step * Wd.T @ Wd,
-        "b": torch.full((s["m"],), s["b"]),
-        "Wd": Wd,
-        "Wc": torch.zeros(10, s["m"]),
-    }
+    encoder = ista_encoder(Wd, drsae.longest_step(Wd, s["T"]), s["b"])
+    return encoder | {"Wd": Wd, "Wc": torch.zeros(10, s["m"])}
 
 
 def finished(state: dict, s: dict) -> bool:
