@@ -168,7 +168,8 @@ def drawn_by(Wd: Tensor, groups: dict[str, Tensor], z: Tensor, x: Tensor) -> dic
 def drawn_by_random(
     Wd: Tensor, order: Tensor, counts: dict[str, int], z: Tensor, x: Tensor
 ) -> dict[str, float]:
-    """Return drawn_by of so many units of order (k,) at random: the mean of DRAWS draws."""
+    """Return drawn_by, for Wd (n, m), z (B, m) and x (B, n), of so many units of order (k,) at
+    random: the mean of DRAWS draws."""
     figures = {}
     for name, count in counts.items():
         drawn = drawn_by(Wd, dict(enumerate(_random_units(order, count))), z, x)
