@@ -158,6 +158,37 @@ def test_the_check_that_students_see_names_half_of_the_mistakes(name):
         assert 2 * named >= len(group), (ident, said)
 
 
+def seen() -> list:
+    """Homework, task and message of each likely mistake that a visible check has to name."""
+    return [
+        (name, ident, message)
+        for name in SOURCES
+        for ident, group in getattr(variants(name), "SEEN", {}).items()
+        for message in group
+    ]
+
+
+@pytest.mark.parametrize(("name", "ident", "message"), seen())
+def test_a_likely_mistake_is_named_where_students_see_it(name, ident, message):
+    (check,) = [c for c in graded_after(name, ident) if "HIDDEN TESTS" not in c.source]
+    place = graded_after(name, ident).index(check)
+    said = complaints(name, ident, variants(name).PLANTED[ident][message])
+    assert message in said[place]
+
+
+@pytest.mark.parametrize("how", [Tensor.double, Tensor.float])
+@pytest.mark.parametrize(("name", "ident"), [(n, c.id) for n in ["hw4"] for c in answers(n)])
+def test_the_precision_of_a_right_answer_costs_no_points(name, ident, how):
+    """Except where the result has to have the dtype of its arguments, which the check says."""
+    (cell,) = [c for c in answers(name) if c.id == ident]
+    right = reference(name)[NAME.findall(cell.source)[-1]]
+    said = complaints(name, ident, lambda *a: how(r) if (r := right(*a)).is_floating_point() else r)
+    if (name, ident, how) == ("hw5", "task3", Tensor.float):
+        assert "the result has the dtype of z and tied" in said[0]
+    else:
+        assert not any(said)
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_points_in_the_text_are_those_of_the_cells(name):
     headed = [int(p) for c in source(name).cells for p, _ in HEADING.findall(c.source)]
@@ -251,7 +282,7 @@ def test_what_asks_for_more_digits_than_a_stand_in_has_passes_it_over():
         namespace["greedy_path"] = namespace["standin_greedy_path"]
 
 
-@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3"])
+@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4"])
 def test_students_are_told_to_write_their_numbers_into_the_answer(name):
     """Formgrader shows the answer, and not the runs that it speaks of."""
     assert "whoever grades sees the answer" in by_id(name)["written-text"].source
