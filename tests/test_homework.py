@@ -177,7 +177,7 @@ def test_a_likely_mistake_is_named_where_students_see_it(name, ident, message):
 
 
 @pytest.mark.parametrize("how", [Tensor.double, Tensor.float])
-@pytest.mark.parametrize(("name", "ident"), [(n, c.id) for n in ["hw4"] for c in answers(n)])
+@pytest.mark.parametrize(("name", "ident"), [(n, c.id) for n in ["hw4", "hw5"] for c in answers(n)])
 def test_the_precision_of_a_right_answer_costs_no_points(name, ident, how):
     """Except where the result has to have the dtype of its arguments, which the check says."""
     (cell,) = [c for c in answers(name) if c.id == ident]
@@ -282,12 +282,34 @@ def test_what_asks_for_more_digits_than_a_stand_in_has_passes_it_over():
         namespace["greedy_path"] = namespace["standin_greedy_path"]
 
 
-@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4"])
+@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4", "hw5"])
 def test_students_are_told_to_write_their_numbers_into_the_answer(name):
     """Formgrader shows the answer, and not the runs that it speaks of."""
     assert "whoever grades sees the answer" in by_id(name)["written-text"].source
     assert "Formgrader shows the answer and not the runs" in by_id(name)["written"].source
     assert {"own-run", "own-runs"} & set(by_id(name))
+
+
+def test_small_periods_have_the_ratios_that_the_rubric_of_homework_5_says():
+    """The map has no sharp border: whoever sees one from p = 4 on has a run for it."""
+    cells, namespace = by_id("hw5"), dict(reference("hw5"))
+    given = ("setup-figures", "task2-proof", "task4-imports")
+    for ident in (*given, "task5-imports", "task5-photographs", "task5-learn"):
+        exec(compile(cells[ident].source, ident, "exec"), namespace)  # noqa: S102 - that is what is tested
+    (told,) = re.findall(r"\(([\d., ]+) for p = 3 to 6", cells["written"].source)
+    for period, ratio in zip(range(3, 7), map(float, told.split(", ")), strict=True):
+        code = f"torus_ratio(orientations(learn_tied(photographs, pools, {period}, 0), 9)[None])"
+        namespace["pools"] = namespace["gaussian_window"](5, 1.0)
+        assert abs(eval(code, namespace).item() - ratio) < 0.1, period  # noqa: S307 - likewise
+
+
+def test_the_model_answer_of_homework_4_quotes_the_ranges_of_its_table():
+    (table,) = [c.outputs[0].data["text/markdown"] for c in [by_id("hw4")["task4-fair-table"]]]
+    answer = by_id("hw4")["written"].source.split("(4)")[1].split("**Rubric.**")[0]
+    rows = [re.split(r" *\| *", line)[1:4] for line in table.splitlines()[2:]]
+    said = [span for _, name, span in rows if name != "L1, λ = 1"]
+    assert len(said) == 6
+    assert all(span in answer for span in said)
 
 
 def near(one, other, case) -> bool:
