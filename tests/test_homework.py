@@ -300,7 +300,7 @@ def test_small_periods_have_the_ratios_that_the_rubric_of_homework_5_says():
     for period, ratio in zip(range(3, 7), map(float, told.split(", ")), strict=True):
         code = f"torus_ratio(orientations(learn_tied(photographs, pools, {period}, 0), 9)[None])"
         namespace["pools"] = namespace["gaussian_window"](5, 1.0)
-        assert abs(eval(code, namespace).item() - ratio) < 0.1, period  # noqa: S307 - likewise
+        assert abs(eval(code, namespace).item() - ratio) < 0.1, period
 
 
 def test_the_model_answer_of_homework_4_quotes_the_ranges_of_its_table():
