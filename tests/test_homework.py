@@ -177,7 +177,9 @@ def test_a_likely_mistake_is_named_where_students_see_it(name, ident, message):
 
 
 @pytest.mark.parametrize("how", [Tensor.double, Tensor.float])
-@pytest.mark.parametrize(("name", "ident"), [(n, c.id) for n in ["hw4", "hw5"] for c in answers(n)])
+@pytest.mark.parametrize(
+    ("name", "ident"), [(n, c.id) for n in ["hw4", "hw5", "hw6"] for c in answers(n)]
+)
 def test_the_precision_of_a_right_answer_costs_no_points(name, ident, how):
     """Except where the result has to have the dtype of its arguments, which the check says."""
     (cell,) = [c for c in answers(name) if c.id == ident]
@@ -282,7 +284,7 @@ def test_what_asks_for_more_digits_than_a_stand_in_has_passes_it_over():
         namespace["greedy_path"] = namespace["standin_greedy_path"]
 
 
-@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3", "hw4", "hw5"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_students_are_told_to_write_their_numbers_into_the_answer(name):
     """Formgrader shows the answer, and not the runs that it speaks of."""
     assert "whoever grades sees the answer" in by_id(name)["written-text"].source
