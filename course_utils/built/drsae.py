@@ -137,7 +137,8 @@ def longest_step(Wd: Tensor, T: int) -> float:
 
 # %% ../../notebooks/03_drsae.ipynb #step-def
 def of_pair(net: DrSAE, pair: tuple[Tensor, Tensor]) -> Criteria:
-    """Return the criteria of a minibatch: x (B, n), and the classes y (b,) of its first rows."""
+    """Return the criteria, a number each, of a minibatch: x (B, n), and the classes y (b,) of its
+    first b <= B rows."""
     x, y = pair
     return criteria(net, x, net(x), y)
 

@@ -408,6 +408,7 @@ def _without_bounds(names: dict) -> dict[str, float]:
         figures[f"{criterion}_ratio"] = free[name][criterion] / held[criterion]
     figures["reconstruction_ratio"] = free["Wd"]["reconstruction"] / held["reconstruction"]
     figures |= {f"shows.{name}": value for name, value in names["betrayed"].items()}
+    figures |= {f"misread_free.{name}": value for name, value in names["misread_free"].items()}
     swing = "last change of the code"
     return figures | {"swing_ratio": free["We"][swing] / held[swing]}
 
@@ -415,10 +416,17 @@ def _without_bounds(names: dict) -> dict[str, float]:
 def _criteria_at_the_end(names: dict) -> dict[str, float]:
     figures = {f"over_untrained.{name}": value for name, value in names["share"].items()}
     figures["test_error_percent"] = names["error_percent"](names["net"], *names["test_on"])
-    figures["active"] = names["active"]
-    figures["reconstruction with classification"] = names["after"]["reconstruction"]
-    figures["reconstruction without classification"] = names["never_named"]["reconstruction"]
-    return figures | {"highest_over_untrained": names["highest"], "rises_again": names["again"]}
+    rises = dict(zip(("rises_again", "rises_unnamed", "rises_priced"), names["humps"], strict=True))
+    return figures | {"highest_over_untrained": names["highest"]} | rises
+
+
+def _costs(names: dict) -> dict[str, float]:
+    runs = {"all": "after", "unnamed": "never_named", "priced": "at_a_price"}
+    figures = {f"active.{run}": share for run, share in names["active"].items()}
+    for run, name in runs.items():
+        for criterion in ("reconstruction", "sparsity"):
+            figures[f"{criterion}.{run}"] = names[name][criterion]
+    return figures | {"cost": names["cost"], "cost_alike": names["cost_alike"]}
 
 
 def _by_iteration(names: dict) -> dict[str, float]:
@@ -428,7 +436,8 @@ def _by_iteration(names: dict) -> dict[str, float]:
         found |= {f"{key}, {null}": values[key] for key in ("best rest", "L1", "on")}
     for which, values in names["refitted"].items():
         found["refitted" if which == "trained" else f"refitted, {which}"] = values
-    return {
+    figures = {f"best_at.{key}": t for key, t in names["best_at"].items()}
+    return figures | {
         f"{key} at t = {t}": values[t - 1]
         for key, values in found.items()
         for t in at
@@ -451,38 +460,77 @@ def _angles(names: dict) -> dict[str, float]:
     return figures | {"part_percent, no classes": names["unnamed_live"]}
 
 
+def _longer(names: dict, which: str, weights: dict[str, float]) -> drsae.DrSAE:
+    """Return the chapter's network of this name after three times as many steps."""
+    net = deepcopy(names[which])
+    names["descend"](net, names["batches_of"](names["fit_on"], 5), 3200, weights)
+    return net
+
+
+@torch.no_grad()
+def _costs_longer(names: dict, longer: drsae.DrSAE) -> dict[str, float]:
+    """Return, after 4,800 steps, reconstruction, L1, units on in percent, and what the best linear
+    decoder leaves, with classification and without, at two prices."""
+    null, dear = names["no_classes"], names["dearer"]
+    with torch.enable_grad():
+        nets = {
+            "unnamed": _longer(names, "unnamed", null),
+            "priced": _longer(names, "priced", dear),
+        }
+    figures, (fit_on, test_on) = {}, (names["fit_on"], names["test_on"])
+    for run, net in ({"all": longer} | nets).items():
+        values = drsae.criteria(net, fit_on.x, net(fit_on.x), fit_on.y)
+        for criterion in ("reconstruction", "sparsity"):
+            figures[f"{criterion}.{run}, 4,800 steps"] = values[criterion]
+        on = (net(test_on.x) > 0).double().mean()
+        figures[f"active.{run}, 4,800 steps"] = 100 * on
+        left = names["by_iteration"](net, test_on, fit_on, most=11)["best rest"][10]
+        figures[f"best rest.{run}, 4,800 steps"] = left
+    for cost, null in (("cost", "unnamed"), ("cost_alike", "priced")):
+        rests = (figures[f"reconstruction.{run}, 4,800 steps"] for run in ("all", null))
+        figures[f"{cost}, 4,800 steps"] = next(rests) / next(rests)
+    return figures
+
+
 def _ways_to_learn(names: dict) -> dict[str, float]:
-    """Return shares and errors by the way to learn, and those of three times as many steps."""
+    """Return what units that are ever on are like, and the error, by the way to learn, with three
+    times as many steps, and of the nulls."""
     learned = {way: net for way, (net, _) in names["ways_to_learn"].items()}
-    longer = deepcopy(names["net"])
-    more = names["batches_of"](names["fit_on"], 5)
-    names["descend"](longer, more, 3200, names["weights"])
-    figures = {}
-    for way, net in (learned | {"gradient descent, 4,800 steps": longer}).items():
-        angle = drsae.unit_angles(net)
-        figures[f"part_percent.{way}"] = 100 * (angle < 0.5).double().mean()
-        figures[f"categorical_percent.{way}"] = 100 * (angle > 0.7).double().mean()
-        figures[f"error.{way}"] = drsae.error_percent(net, *names["test_on"])
+    longer = _longer(names, "net", names["weights"])
+    learned["gradient descent, 4,800 steps"] = longer
+    figures = _costs_longer(names, longer)
+    figures |= {
+        f"error.{way}": drsae.error_percent(net, *names["test_on"]) for way, net in learned.items()
+    }
+    nulls = {"shuffled labels": "by_rote", "no classification": "unnamed"}
+    nulls["no classification, Adam"] = "unnamed_by_adam"
+    for way, net in (learned | {way: names[null] for way, null in nulls.items()}).items():
+        on = names["ever_on"](net, names["fit_on"].x)
+        figures[f"never_on.{way}"] = 100 * (~on).double().mean()
+        for key, value in drsae.unit_shares(net, on).items():
+            figures[f"{key.replace('_units', '')}.{way}"] = value
     for steps, net in (("1,600", names["net"]), ("4,800", longer)):
         figures[f"largest_diagonal.{steps}"] = net.S.diagonal().max() - 1
     return figures
 
 
 def _progress(names: dict) -> dict[str, float]:
-    random = [row[20] for row in names["shuffled"]]
-    figures = {f"own.{units}": rest for units, rest in names["own_decoder"].items()}
-    return figures | {
-        "left.most_turned": names["early"],
-        "left.least_turned": names["late"],
-        "left.loudest": names["loudest"],
-        "left.random_least": min(random),
-        "left.random_mean": sum(random) / len(random),
-    }
+    """Return what groups of units leave of the image, by Wd and by a decoder of their own, and what
+    as many at random leave."""
+    figures = {"left.random_least": min(row[20] for row in names["shuffled"])}
+    for name in names["groups"]:
+        for (by_Wd, own), pair in (
+            (("left", "own"), names["alone"][name]),
+            (("chance", "own_chance"), names["chance_left"][name]),
+        ):
+            figures |= {f"{by_Wd}.{name}": pair[0], f"{own}.{name}": pair[1]}
+    return figures
 
 
 def _against(names: dict) -> dict[str, float]:
     found = dict(names["small_net"])
-    found |= {f"by Adam, {what}": v for what, v in names["by_adam"].items() if "digit" in what}
+    for null, of in (("by Adam", "by_adam"), ("shuffled labels", "rote_net")):
+        found |= {f"{null}, {what}": v for what, v in names[of].items() if "digit" in what}
     return {
         f"{which}: {what}": value
         for what, values in found.items()
@@ -492,13 +540,18 @@ def _against(names: dict) -> dict[str, float]:
 
 def _swapped(names: dict) -> dict[str, float]:
     figures = {}
-    for which, (rest, error) in names["swapped"].items():
+    for which, (rest, error, anew) in names["swapped"].items():
         figures |= {f"swapped_rest.{which}": rest, f"swapped_error.{which}": error}
+        figures[f"swapped_anew.{which}"] = anew
     return figures
 
 
 WANTED = {  # of the chapter's live run: what its claims are about
     "train-claims": _criteria_at_the_end,
+    "cost-claims": _costs,
+    "pixels-claims": lambda names: {
+        f"by_pixels.{how}": error for how, error in names["by_pixels"].items()
+    },
     "learned-claims": lambda names: {
         "alike.classes": names["classes"],
         "alike.parts": names["parts"],
@@ -506,6 +559,10 @@ WANTED = {  # of the chapter's live run: what its claims are about
     },
     "without-claims": _without_bounds,
     "recurrent-claims": _by_iteration,
+    "decoder-claims": lambda names: {
+        f"best rest over {null}": share for null, share in names["left_11"].items()
+    },
+    "units-on-claims": lambda names: {"woken_percent": names["woken"]},
     "gradient-claims": _slopes,
     "units-claims": _kinds,
     "angles-claims": _angles,
