@@ -380,6 +380,8 @@ def coupling(Wd: Tensor, We: Tensor, S: Tensor) -> dict[str, float]:
     The coupling S = I − We Wd asks S to move by minus We's move times Wd. `cosine` is that of both
     moves, `shuffled` its null, with the units of one of them shuffled. `longer_share` is how much
     of the square of what is asked is one longer step, along WdᵀWd; `cosine_beyond` leaves that out.
+    `missed` is the distance of both moves over the length of what is asked: 0 if S is coupled, 1 if
+    S stayed where it was.
     """
     We_0, S_0 = ista_matrices(Wd)
     moved, asked, longer = S - S_0, -(We - We_0) @ Wd, Wd.T @ Wd
@@ -391,6 +393,7 @@ def coupling(Wd: Tensor, We: Tensor, S: Tensor) -> dict[str, float]:
         "shuffled": torch.cosine_similarity(
             moved.flatten(), asked[order][:, order].flatten(), 0
         ).item(),
+        "missed": ((moved - asked).norm() / asked.norm()).item(),
         "longer_share": ((asked * longer).sum() / asked.norm()).square().item(),
         "cosine_beyond": torch.cosine_similarity(*[rest.flatten() for rest in rests], 0).item(),
     }
