@@ -34,6 +34,7 @@ __all__ = [
     "shrink_risk",
     "state_evolution",
     "conditioned",
+    "fista_falling",
     "firm",
     "LearnedAmp",
     "alternating",
@@ -467,6 +468,24 @@ def conditioned(n: int, m: int, condition: float, generator: np.random.Generator
     U, _, Vt = np.linalg.svd(generator.standard_normal((n, m)), full_matrices=False)
     filters = (U * np.logspace(0, -np.log10(condition), n)) @ Vt
     return torch.from_numpy(filters / np.linalg.norm(filters, axis=0)).float()
+
+# %% ../../notebooks/02_lista.ipynb #falling-def
+def fista_falling(
+    x: Tensor, Wd: Tensor, step: float, first: float, ratio: float, steps: int
+) -> Tensor:
+    """Return the codes (B, m) of FISTA with steps of step/L and λ = first, first · ratio, …
+
+    x (B, n), Wd (n, m). No minimum is approached: the price falls as the error does. After Hale,
+    Yin & Zhang 2008; with a step above 1 codes may grow.
+    """
+    L, z, t = lipschitz(Wd), x.new_zeros(len(x), Wd.shape[1]), 1.0
+    y = z
+    for k in range(steps):
+        theta = step / L * first * ratio**k
+        before, z = z, shrink(y + step / L * ((x - y @ Wd.T) @ Wd), theta)
+        following = (1 + (1 + 4 * t * t) ** 0.5) / 2
+        y, t = z + (t - 1) / following * (z - before), following
+    return z
 
 # %% ../../notebooks/02_lista.ipynb #firm-def
 def firm(v: Tensor, theta: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
