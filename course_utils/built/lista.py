@@ -44,7 +44,7 @@ __all__ = [
 import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import torch
