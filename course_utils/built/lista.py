@@ -461,7 +461,8 @@ def conditioned(n: int, m: int, condition: float, generator: np.random.Generator
     """Return filters (n, m), n <= m, of norm 1: a Gaussian matrix whose singular values were
     replaced by equal ratios from 1 down to 1/condition, its columns scaled at the end.
 
-    After Borgerding, Schniter & Rangan 2017, who do not scale columns. Raises ValueError on a condition below 1 or n > m.
+    After Borgerding, Schniter & Rangan 2017, who do not scale columns. Raises ValueError on a
+    condition below 1 or n > m.
     """
     if condition < 1 or n > m:
         raise ValueError(f"condition >= 1 and n <= m are needed: {condition}, {n} and {m}")
