@@ -158,6 +158,39 @@ def test_the_check_that_students_see_names_half_of_the_mistakes(name):
         assert 2 * named >= len(group), (ident, said)
 
 
+def seen() -> list:
+    """Homework, task and message of each likely mistake that a visible check has to name."""
+    return [
+        (name, ident, message)
+        for name in SOURCES
+        for ident, group in getattr(variants(name), "SEEN", {}).items()
+        for message in group
+    ]
+
+
+@pytest.mark.parametrize(("name", "ident", "message"), seen())
+def test_a_likely_mistake_is_named_where_students_see_it(name, ident, message):
+    (check,) = [c for c in graded_after(name, ident) if "HIDDEN TESTS" not in c.source]
+    place = graded_after(name, ident).index(check)
+    said = complaints(name, ident, variants(name).PLANTED[ident][message])
+    assert message in said[place]
+
+
+@pytest.mark.parametrize("how", [Tensor.double, Tensor.float])
+@pytest.mark.parametrize(
+    ("name", "ident"), [(n, c.id) for n in ["hw4", "hw5", "hw6"] for c in answers(n)]
+)
+def test_the_precision_of_a_right_answer_costs_no_points(name, ident, how):
+    """Except where the result has to have the dtype of its arguments, which the check says."""
+    (cell,) = [c for c in answers(name) if c.id == ident]
+    right = reference(name)[NAME.findall(cell.source)[-1]]
+    said = complaints(name, ident, lambda *a: how(r) if (r := right(*a)).is_floating_point() else r)
+    if (name, ident, how) == ("hw5", "task3", Tensor.float):
+        assert "the result has the dtype of z and tied" in said[0]
+    else:
+        assert not any(said)
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_points_in_the_text_are_those_of_the_cells(name):
     headed = [int(p) for c in source(name).cells for p, _ in HEADING.findall(c.source)]
@@ -251,12 +284,34 @@ def test_what_asks_for_more_digits_than_a_stand_in_has_passes_it_over():
         namespace["greedy_path"] = namespace["standin_greedy_path"]
 
 
-@pytest.mark.parametrize("name", ["hw1", "hw2", "hw3"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_students_are_told_to_write_their_numbers_into_the_answer(name):
     """Formgrader shows the answer, and not the runs that it speaks of."""
     assert "whoever grades sees the answer" in by_id(name)["written-text"].source
     assert "Formgrader shows the answer and not the runs" in by_id(name)["written"].source
     assert {"own-run", "own-runs"} & set(by_id(name))
+
+
+def test_small_periods_have_the_ratios_that_the_rubric_of_homework_5_says():
+    """The map has no sharp border: whoever sees one from p = 4 on has a run for it."""
+    cells, namespace = by_id("hw5"), dict(reference("hw5"))
+    given = ("setup-figures", "task2-proof", "task4-imports")
+    for ident in (*given, "task5-imports", "task5-photographs", "task5-learn"):
+        exec(compile(cells[ident].source, ident, "exec"), namespace)  # noqa: S102 - that is what is tested
+    (told,) = re.findall(r"\(([\d., ]+) for p = 3 to 6", cells["written"].source)
+    for period, ratio in zip(range(3, 7), map(float, told.split(", ")), strict=True):
+        code = f"torus_ratio(orientations(learn_tied(photographs, pools, {period}, 0), 9)[None])"
+        namespace["pools"] = namespace["gaussian_window"](5, 1.0)
+        assert abs(eval(code, namespace).item() - ratio) < 0.1, period
+
+
+def test_the_model_answer_of_homework_4_quotes_the_ranges_of_its_table():
+    (table,) = [c.outputs[0].data["text/markdown"] for c in [by_id("hw4")["task4-fair-table"]]]
+    answer = by_id("hw4")["written"].source.split("(4)")[1].split("**Rubric.**")[0]
+    rows = [re.split(r" *\| *", line)[1:4] for line in table.splitlines()[2:]]
+    said = [span for _, name, span in rows if name != "L1, λ = 1"]
+    assert len(said) == 6
+    assert all(span in answer for span in said)
 
 
 def near(one, other, case) -> bool:

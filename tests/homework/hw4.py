@@ -214,6 +214,11 @@ def signed_step(z, x, Wd, S, L):
     return v.sign() * (v.abs() - z @ S / L).clamp(min=0)
 
 
+def step_without_zero(z, x, Wd, S, L):
+    v = gradient_step(z, x, Wd, L)
+    return v - v.sign() * (z.abs() @ S) / L
+
+
 # Task 4: refit_filters(Wd, x, z)
 
 
@@ -419,6 +424,11 @@ def relax_mixed(S, z, alpha, beta, old, new, C=None):
     return old * S + new * cheapest(together(z) if C is None else C, alpha, beta)
 
 
+def scaled_to_alpha(S, z, alpha, beta, rate):
+    new = relax_mixed(S, z, alpha, beta, 1 - rate, rate)
+    return new / new.sum(1, keepdim=True) * alpha
+
+
 RIGHT = {
     "task1": [energy_by_pairs, energy_by_einsum, energy_in_numpy, energy_of_upper_half],
     "task2": [tree_by_floyd_warshall, tree_by_sets, tree_by_inverse],
@@ -447,6 +457,7 @@ PLANTED = {
         "parent and child are free, but all": tree_by_price(
             lambda v, w, p: 0 if parent_and_child(v, w, p) else apart(v, w)
         ),
+        "units on one branch pay, too": tree_by_price(lambda v, w, p: apart(v, w)),
         "every forbidden pair costs the same": tree_by_price(lambda v, w, p: not on_line(v, w)),
         "difference of depths": tree_by_price(
             lambda v, w, p: 0 if on_line(v, w) else abs(len(v) - len(w))
@@ -471,6 +482,11 @@ PLANTED = {
     "task3": {
         "divided by L": lambda z, x, Wd, S, L: shrink(gradient_step(z, x, Wd, L), z.abs() @ S),
         "S z, with signs": signed_step,
+        "sizes come first": lambda z, x, Wd, S, L: shrink(
+            gradient_step(z, x, Wd, L), (z @ S).abs() / L
+        ),
+        "may not change its sign": step_without_zero,
+        "half of it": lambda z, x, Wd, S, L: step_by_clamp(z, x, Wd, S / 2, L),
         "from v, after the gradient": late_step,
         "uphill": lambda z, x, Wd, S, L: shrink(
             2 * z - gradient_step(z, x, Wd, L), z.abs() @ S / L
@@ -490,6 +506,9 @@ PLANTED = {
         "must have norm 1": refit_wrongly(norm=False),
         "has lost its filter": refit_wrongly(keep=False),
         "nan or infinite": refit_to_nan,
+        "R is x itself": lambda Wd, x, z: torch.where(z.any(0), unit_columns(x.T @ z), Wd),
+        "the old sign is kept": refit_if(lambda zj, v: zj.any(), same_sign=True),
+        "faint, and not silent": refit_if(lambda zj, v: v.norm() > 1e-3),
         "this is one gradient step": lambda Wd, x, z: unit_columns(
             Wd + (x - z @ Wd.T).T @ z / lipschitz(z)
         ),
@@ -507,6 +526,10 @@ PLANTED = {
         "how often a pair fires together": lambda S, z, F, eta: raise_by_pairs(S, on(z), F, eta),
         "a price of zero must be able to rise": lambda S, z, F, eta: raise_by_pairs(
             S, z, F & (S > 0), eta
+        ),
+        "sizes come first": lambda S, z, F, eta: S + eta * F * (z.T @ z / len(z)).abs(),
+        "multiplies mean activities": lambda S, z, F, eta: (
+            S + eta * F * torch.outer(z.abs().mean(0), z.abs().mean(0))
         ),
         "the old price is forgotten": lambda S, z, F, eta: eta * F * together(z),
     },
@@ -526,12 +549,29 @@ PLANTED = {
         "multiplies mean activities": lambda S, z, a, b, r: relax_mixed(
             S, z, a, b, 1 - r, r, torch.outer(z.abs().mean(0), z.abs().mean(0))
         ),
+        "sizes come first": lambda S, z, a, b, r: relax_mixed(
+            S, z, a, b, 1 - r, r, (z.T @ z / len(z)).abs()
+        ),
+        "rows are scaled to alpha": scaled_to_alpha,
         "gradient descent, which leaves the budget": lambda S, z, a, b, r: (
             S - r * together(z).fill_diagonal_(0)
         ).clamp(0, b),
     },
 }
 
+# Likely mistakes that the check which students see names, too
+SEEN = {
+    "task2": ["units on one branch pay, too"],
+    "task3": [
+        "the gradient is not divided by L",
+        "sizes come first",
+        "may not change its sign",
+        "half of it",
+    ],
+    "task4": ["R is x itself", "the old sign is kept"],
+    "task5": ["sizes come first", "multiplies mean activities"],
+    "task6": ["sizes come first", "rows are scaled to alpha"],
+}
 
 TRIED = {
     "task1": {
@@ -561,7 +601,6 @@ TRIED = {
         "the common ancestor of the greatest number": tree_by_price(common_ancestor_by_number(max)),
         "three levels are enough": at_most(3),
         "six levels are enough": at_most(6),
-        "float64": lambda parents, S0: tree_by_sets(parents, S0).double(),
         "S0 squared": lambda parents, S0: tree_by_sets(parents, S0 * S0),
         "S0 forgotten": lambda parents, S0: tree_by_sets(parents, 1.0),
         "upper half alone": lambda parents, S0: tree_by_sets(parents, S0).triu(),
@@ -601,10 +640,8 @@ TRIED = {
     "task4": {
         "silent if never positive": refit_if(lambda zj, v: zj.max() > 0),
         "silent if its mean is not positive": refit_if(lambda zj, v: zj.mean() > 0),
-        "silent if its best direction is short": refit_if(lambda zj, v: v.norm() > 1e-3),
         "silent if its codes are small": refit_if(lambda zj, v: (zj.abs() > 1e-4).any()),
         "twice round": refit_if(lambda zj, v: zj.any(), twice=True),
-        "the old sign": refit_if(lambda zj, v: zj.any(), same_sign=True),
         "the first row speaks for all": refit_if(lambda zj, v: zj[0] != 0),
         "least squares at once": lambda Wd, x, z: torch.where(
             z.any(0), unit_columns(torch.linalg.lstsq(z, x, driver="gelsd").solution.T), Wd
@@ -621,9 +658,6 @@ TRIED = {
         "forbidden is what has a price": lambda S, z, F, eta: raise_by_pairs(S, z, S > 0, eta),
         "prices are at most 1": lambda *a: raise_by_pairs(*a).clamp(max=1),
         "squares": lambda S, z, F, eta: raise_by_pairs(S, z.square(), F, eta),
-        "the product of means": lambda S, z, F, eta: (
-            S + eta * F * torch.outer(z.abs().mean(0), z.abs().mean(0))
-        ),
         "deviations from the mean": lambda S, z, F, eta: S + eta * F * spread(z),
         "positive codes alone": lambda S, z, F, eta: raise_by_pairs(S, z.relu(), F, eta),
     },

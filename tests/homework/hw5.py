@@ -182,6 +182,28 @@ def blocks(z, tied):
     return painted(z, tied, lambda i, j, C, p: i // down * p + j // across)
 
 
+def weights_of_pixels(z, tied):
+    """The filter of the pixel's place, and not of the unit's."""
+    (s, p), (B, R, C) = sizes(tied), z.shape
+    x = z.new_zeros(B, R + s - 1, C + s - 1)
+    for o, row in enumerate(tied):
+        a, b = divmod(o, s)
+        i, j = (torch.arange(R) + a) % p, (torch.arange(C) + b) % p
+        x[:, a : a + R, b : b + C] += z * row.reshape(p, p)[i[:, None], j]
+    return x
+
+
+def all_at_the_corner(z, tied):
+    (s, p), (B, R, C) = sizes(tied), z.shape
+    x = z.new_zeros(B, R + s - 1, C + s - 1)
+    for a in range(min(p, R)):
+        for b in range(min(p, C)):
+            kernel = tied[:, a * p + b].reshape(1, 1, s, s)
+            part = conv_transpose2d(z[:, None, a::p, b::p], kernel, stride=p)[:, 0]
+            x[:, : part.shape[1], : part.shape[2]] += part
+    return x
+
+
 # Task 4: pixel_grams
 
 
@@ -249,6 +271,20 @@ def grams_as(rule=None, look=seen, scale=lambda G, z: G):
 def whole_only(i, j, shape, s, p):
     inside = s - 1 <= i <= shape[1] - s and s - 1 <= j <= shape[2] - s
     return i % p * p + j % p if inside else -1
+
+
+def grams_transposed(z, field, period):
+    """Offsets run down first."""
+    u = seen(z, field).unflatten(3, (field, field)).mT.flatten(3)
+    parts = [u[:, a::period, b::period] for a in range(period) for b in range(period)]
+    return torch.stack([torch.einsum("bijo,bijn->on", part, part) for part in parts])
+
+
+def grams_of_whole_periods(z, field, period):
+    u = seen(z, field)
+    u = u[:, : u.shape[1] // period * period, : u.shape[2] // period * period]
+    parts = [u[:, a::period, b::period] for a in range(period) for b in range(period)]
+    return torch.stack([torch.einsum("bijo,bijn->on", part, part) for part in parts])
 
 
 # Task 5: torus_ratio
@@ -359,6 +395,8 @@ PLANTED = {
             z, tied, lambda i, j, C, p: (i * C + j) % p**2
         ),
         "cut off at the edge paint nothing": silent_edge,
+        "not on the pixel q": weights_of_pixels,
+        "laid at the corner": all_at_the_corner,
         "fills a block": blocks,
         "the shape is": lambda z, tied: painted(z, tied)[:, : z.shape[1], : z.shape[2]],
     },
@@ -370,6 +408,8 @@ PLANTED = {
         ),
         "rows and columns of the classes": grams_as(lambda i, j, shape, s, p: j % p * p + i % p),
         "has become a mean": grams_as(scale=lambda G, z: G / len(z)),
+        "beyond the last whole period": grams_of_whole_periods,
+        "rows and columns of the field": grams_transposed,
         "only squares": grams_as(scale=lambda G, z: torch.diag_embed(G.diagonal(0, 1, 2))),
         "classes are blocks": grams_as(
             lambda i, j, shape, s, p: i * p // shape[1] * p + j * p // shape[2]
@@ -386,6 +426,12 @@ PLANTED = {
         "upside down": lambda theta: 1 / ratio(theta),
         "diagonal": lambda theta: ratio(theta, corners=True),
     },
+}
+
+# Likely mistakes that the check which students see names, too
+SEEN = {
+    "task3": ["cut off at the edge paint nothing", "not on the pixel q", "laid at the corner"],
+    "task4": ["beyond the last whole period", "rows and columns of the field", "only squares"],
 }
 
 
@@ -489,13 +535,6 @@ def grams_by_autograd(z, field, period):
     return torch.stack(columns, 2)
 
 
-def grams_transposed(z, field, period):
-    """Offsets run down first."""
-    u = seen(z, field).unflatten(3, (field, field)).mT.flatten(3)
-    parts = [u[:, a::period, b::period] for a in range(period) for b in range(period)]
-    return torch.stack([torch.einsum("bijo,bijn->on", part, part) for part in parts])
-
-
 def grams_upper(z, field, period):
     return grams_by_shifts(z, field, period).triu()
 
@@ -575,7 +614,6 @@ TRIED = {
     },
     "task4": {
         "the stand-in": grams_by_autograd,
-        "offsets run down first": grams_transposed,
         "half of each matrix": grams_upper,
         "the mean taken off": grams_centred,
         "of the mean image": grams_of_the_mean,

@@ -232,6 +232,10 @@ def from_zero(q, freq):
     return coder(q, freq, start=0)
 
 
+def from_a_large_number(q, freq):
+    return coder(q, freq, start=2**500 + 1)
+
+
 def coder(q, freq, symbols=None, shift=None, inclusive=False, low=None, start=1):
     """Encode, with one thing wrong or another start."""
     K, M, s = freq.shape[1] // 2 if shift is None else shift, int(freq[0].sum()), start
@@ -334,7 +338,7 @@ RIGHT = {
     "task1": [by_normal_equations, by_grams, by_numpy, one_after_the_other],
     "task2": [entry_by_entry, by_one_hot, by_histogram],
     "task3": [by_loops, by_einsum, by_gather],
-    "task4": [by_divmod, by_owned_remainders, by_gathering, from_zero],
+    "task4": [by_divmod, by_owned_remainders, by_gathering, from_zero, from_a_large_number],
     "task5": [value_by_value, by_difference, by_kl_div],
     "task6": [envelope, smaller_move, on_a_copy],
 }
@@ -380,6 +384,7 @@ PLANTED = {
         "something is added inside the logarithm": lambda q, P: of_columns(at(q, P), P + 1e-9).sum(
             1
         ),
+        "raised to a smallest value": lambda q, P: of_columns(at(q, P), P.clamp(min=1e-12)).sum(1),
         "to be off takes bits, too": lambda q, P: (of_columns(at(q, P), P) * (q != 0)).sum(1),
         "nan or infinite": lambda q, P: -P[torch.arange(len(P)), at(q, P)].prod(1).log2(),
     },
@@ -415,8 +420,23 @@ PLANTED = {
         "a step down the slope at v": lambda v, t, w: v - t * (v / max(w, 1e-9)).clamp(-1, 1),
         "must go to 0 for w → 0": piecewise(sum_of, lambda v, t, w: v * t / (w + t)),
         "you took w u": piecewise(sum_of, lambda v, t, w: v / (1 + w * t)),
+        "and not at w": piecewise(lambda t, w: w, shrunk, torch.nn.functional.softshrink),
+        "you took u/2w": piecewise(sum_of, lambda v, t, w: v * 2 * w / (2 * w + t)),
         "they, too, move towards zero": piecewise(sum_of, shrunk, lambda v, t: v - t),
     },
+}
+
+# Likely mistakes that the check which students see names, too
+SEEN = {
+    "task2": ["each unit has its own law of values here"],
+    "task3": ["raised to a smallest value"],
+    "task4": [
+        "s mod f is missing",
+        "s mod f is taken of the new s",
+        "all units are coded with row 0",
+    ],
+    "task5": ["a wrong table never saves bits"],
+    "task6": ["and not at w", "you took u/2w", "they, too, move towards zero"],
 }
 
 
@@ -563,7 +583,6 @@ TRIED = {
         "no offset below 0": lambda q, s, x, W: good_two(q, s, x, W).clamp(min=0),
         "two digits": lambda q, s, x, W: good_two(q, s, x, W).round(decimals=2),
         "the mean of x taken off": lambda q, s, x, W: good_two(q, s, x - x.mean(0), W),
-        "float32": lambda q, s, x, W: good_two(q, s, x, W).float(),
         "values of 1 and −1 alone": lambda q, s, x, W: good_two(q.clamp(-1, 1) + q * 1e-3, s, x, W),
         "rounded once more": lambda q, s, x, W: good_two(q.round(), s, x, W),
         "the first half of the tiles": lambda q, s, x, W: good_two(
@@ -580,13 +599,11 @@ TRIED = {
         "only values seen get a": known_values_only,
         "v is symmetric": signs_alike,
         "a unit never on gets no a": off_units_left_alone,
-        "float32": lambda q, K, a: fair_table(q, K, a).float(),
         "N − 1": lambda q, K, a: joined(
             (good_rates(q, a) * (len(q) + 2 * a) / max(len(q) + 2 * a - 1, a)), law(q, K, a), K
         ),
     },
     "task3": {
-        "float32": lambda q, P: of_columns(at(q, P), P).sum(1).float(),
         "whole bits": lambda q, P: of_columns(at(q, P), P).sum(1).ceil(),
         "no symbol over 20 bits": lambda q, P: of_columns(at(q, P), P).clamp(max=20).sum(1),
         "the table upside down": lambda q, P: of_columns(at(-q, P), P).sum(1),
@@ -599,7 +616,6 @@ TRIED = {
         ),
         "no probability below 0.02": lambda q, P: of_columns(at(q, P), P.clamp(min=0.02)).sum(1),
         "no probability below 1e-9": lambda q, P: of_columns(at(q, P), P.clamp(min=1e-9)).sum(1),
-        "no probability below 1e-12": lambda q, P: of_columns(at(q, P), P.clamp(min=1e-12)).sum(1),
     },
     "task4": {
         "K is the largest |q|": lambda q, f: coder(q, f, shift=largest(q)),
@@ -619,7 +635,6 @@ TRIED = {
         "1e-6 in each share": lambda q, P: smoothed(q, P, 1e-6),
         "no term below 0": never_below_zero,
         "the table made of what is there": table_of_what_is_there,
-        "float32": lambda q, P: divergence(shares(q, P), P).float(),
         "signs alike": lambda q, P: divergence(shares(q.abs(), P), P),
         "a sum over rows": lambda q, P: divergence(shares(q, P), P) * len(q),
         "the mean over units": lambda q, P: divergence(shares(q, P), P).mean().repeat(len(P)),
