@@ -143,6 +143,7 @@ def lista_calls(t):
         "parameter_count": lambda: lista.parameter_count(lista.lista(**deep)),
         "amp_iterates": lambda: list(islice(lista.amp_iterates(t(x()), t(Wd()), 1.1), 4)),
         "amp": lambda: lista.amp(t(x()), t(Wd()), 1.1, 4),
+        "fista_falling": lambda: lista.fista_falling(t(x()), t(Wd()), 1.0, 0.8, 0.8, 4),
         "shrink_risk": lambda: lista.shrink_risk(1.2, 0.4, 0.3),
         "state_evolution": lambda: lista.state_evolution(20, 24, 1.1, 4),
         "firm": lambda: lista.firm(t(z()), theta[:20, None], t(torch.tensor(1.5).double())),

@@ -15,8 +15,8 @@ from course_utils import reproduce
 from course_utils.built import ista
 from course_utils.built.lista import conditioned, nmse_db
 from course_utils.built.lista import synthetic_pairs as lista_pairs
-from course_utils.data import digits, gaussian_dictionary, results, weights
-from course_utils.reproduce import Part, lista, record
+from course_utils.data import digits, gaussian_dictionary, normal, results, weights
+from course_utils.reproduce import Part, lista, lista_nulls, record
 from course_utils.reproduce.__main__ import RUNS, main
 
 
@@ -420,11 +420,38 @@ def test_vector_amp_keeps_its_lead_where_amp_fails():
         assert (nmse_db(told, z) < -20) == amp_holds
 
 
-@pytest.mark.parametrize("name", lista.DEEP)
+def test_the_nulls_of_chapter_2_are_measured_for_each_level_and_length():
+    small = lista_nulls.NULLS | {"size": [40, 80], "test": 40, "valid": 20, "batch": 8}
+    small |= {"falling": [[1.0], [0.4, 0.8], [0.8, 1.0]]}
+    small |= {"along": small["along"] | {"steps": [2, 3]}}
+    small |= {"targets": small["targets"] | {"size": [10, 20], "steps": [1, 2]}}
+    falling, _ = lista_nulls.falling_seed(small, 0)
+    assert {f"chosen.{noise}.ratio" for noise in small["snr_db"]} <= falling.keys()
+    assert falling["nmse_db.noiseless.fista_falling"] < -3
+    along, _ = lista_nulls.along_seed(small, 0)
+    assert along.keys() == {"nmse_db.along.2", "nmse_db.along.3"}
+    assert max(along.values()) < 0
+    targets, _ = lista_nulls.targets_seed(small, 0)
+    assert targets["targets.minimiser"] < targets["targets.c.1"]
+
+
+def test_sweeps_of_coordinate_descent_go_down_to_the_minimiser():
+    Wd, x = (
+        gaussian_dictionary(12, 20, np.random.default_rng(0)),
+        normal(np.random.default_rng(1), 5, 12).float(),
+    )
+    low = [ista.energy(x, lista.sweeps(x, Wd, 0.1, k), Wd, 0.1).mean().item() for k in (1, 3, 9)]
+    assert low[0] > low[1] > low[2]
+    exact = ista.sparse_codes(x, Wd, 0.1)
+    assert torch.allclose(lista.sweeps(x, Wd, 0.1, 2000), exact, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", lista.SHORT_DEEP)
 def test_what_a_layer_is_worth_is_measured_for_each_depth(name):
     small = lista.DEPTH | {"patches": 200, "layers": [1, 3], "test": 30, "steps": 3}
     figures, _ = lista.depth_seed(name, small, 0)
     assert figures[f"above_percent.{name}.3"] < figures[f"above_percent.{name}.1"]
     assert figures[f"worth.{name}.1"] >= 1
     learned = [key for key in figures if key.startswith("step_times_L.")]
-    assert len(learned) == (0 if name == "lista" else 4)
+    assert len(learned) == (4 if name.startswith("step") else 0)
+    assert f"at_60.{name}.3" in figures

@@ -34,6 +34,7 @@ __all__ = [
     "shrink_risk",
     "state_evolution",
     "conditioned",
+    "fista_falling",
     "firm",
     "LearnedAmp",
     "alternating",
@@ -43,7 +44,7 @@ __all__ = [
 import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import torch
@@ -380,6 +381,8 @@ def coupling(Wd: Tensor, We: Tensor, S: Tensor) -> dict[str, float]:
     The coupling S = I − We Wd asks S to move by minus We's move times Wd. `cosine` is that of both
     moves, `shuffled` its null, with the units of one of them shuffled. `longer_share` is how much
     of the square of what is asked is one longer step, along WdᵀWd; `cosine_beyond` leaves that out.
+    `missed` is the distance of both moves over the length of what is asked: 0 if S is coupled, 1 if
+    S stayed where it was.
     """
     We_0, S_0 = ista_matrices(Wd)
     moved, asked, longer = S - S_0, -(We - We_0) @ Wd, Wd.T @ Wd
@@ -391,6 +394,7 @@ def coupling(Wd: Tensor, We: Tensor, S: Tensor) -> dict[str, float]:
         "shuffled": torch.cosine_similarity(
             moved.flatten(), asked[order][:, order].flatten(), 0
         ).item(),
+        "missed": ((moved - asked).norm() / asked.norm()).item(),
         "longer_share": ((asked * longer).sum() / asked.norm()).square().item(),
         "cosine_beyond": torch.cosine_similarity(*[rest.flatten() for rest in rests], 0).item(),
     }
@@ -457,13 +461,32 @@ def conditioned(n: int, m: int, condition: float, generator: np.random.Generator
     """Return filters (n, m), n <= m, of norm 1: a Gaussian matrix whose singular values were
     replaced by equal ratios from 1 down to 1/condition, its columns scaled at the end.
 
-    As in Chen, Liu, Wang & Yin 2018. Raises ValueError on a condition below 1 or n > m.
+    After Borgerding, Schniter & Rangan 2017, who do not scale columns. Raises ValueError on a
+    condition below 1 or n > m.
     """
     if condition < 1 or n > m:
         raise ValueError(f"condition >= 1 and n <= m are needed: {condition}, {n} and {m}")
     U, _, Vt = np.linalg.svd(generator.standard_normal((n, m)), full_matrices=False)
     filters = (U * np.logspace(0, -np.log10(condition), n)) @ Vt
     return torch.from_numpy(filters / np.linalg.norm(filters, axis=0)).float()
+
+# %% ../../notebooks/02_lista.ipynb #falling-def
+def fista_falling(
+    x: Tensor, Wd: Tensor, step: float, first: float, ratio: float, steps: int
+) -> Tensor:
+    """Return the codes (B, m) of FISTA with steps of step/L and λ = first, first · ratio, …
+
+    x (B, n), Wd (n, m). No minimum is approached: the price falls as the error does. After Hale,
+    Yin & Zhang 2008; with a step above 1 codes may grow.
+    """
+    L, z, t = lipschitz(Wd), x.new_zeros(len(x), Wd.shape[1]), 1.0
+    y = z
+    for k in range(steps):
+        theta = step / L * first * ratio**k
+        before, z = z, shrink(y + step / L * ((x - y @ Wd.T) @ Wd), theta)
+        following = (1 + (1 + 4 * t * t) ** 0.5) / 2
+        y, t = z + (t - 1) / following * (z - before), following
+    return z
 
 # %% ../../notebooks/02_lista.ipynb #firm-def
 def firm(v: Tensor, theta: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:

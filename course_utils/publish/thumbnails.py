@@ -142,20 +142,29 @@ def edges() -> Drawn:
 
 
 def layers() -> Drawn:
-    """How far learned layers, and as many steps of FISTA, are from the lowest energy."""
-    stored, depths = data.results("lista_depth_longer")["figures"], (1, 2, 4, 7, 14)
+    """How far from the lowest energy learned layers are, steps of FISTA of a tuned length, and
+    sweeps of coordinate descent."""
+    learned, rivals = (data.results(f"lista_{run}")["figures"] for run in ("depth_longer", "tuned"))
+    depths, curves = (1, 2, 4, 7, 14), {}
+    for name, run, key in (
+        ("FISTA", rivals, "kept_percent.tuned_fista"),
+        ("LISTA", learned, "above_percent.lista"),
+        ("CD", rivals, "above_percent.sweeps"),
+    ):
+        curves[name] = [median(run[f"{key}.{depth}"]["values"]) for depth in depths]
 
     def plot(ax: Axes) -> str:
-        above = {}
-        for name, colour, place in (("fista", SKY, (2.6, 21)), ("lista", ORANGE, (1.1, 1.6))):
-            keys = [f"above_percent.{name}.{depth}" for depth in depths]
-            above[name] = [median(stored[key]["values"]) for key in keys]
-            ax.plot(depths, above[name], "o-", color=colour)
-            ax.text(*place, name.upper(), color=colour)
+        colours, places = (SKY, ORANGE, INK), ((2.6, 14), (1.1, 4), (4.4, 0.06))
+        for (name, curve), colour, place in zip(curves.items(), colours, places, strict=True):
+            ax.plot(depths, curve, "o-", color=colour)
+            ax.text(*place, name, color=colour)
         ax.set(xscale="log", yscale="log")
+        least = min(curves, key=lambda name: curves[name][3])
         return (
-            "Energy above its minimum against depth: two steps of FISTA leave"
-            f" {above['fista'][1]:.0f} %, two learned layers of LISTA {above['lista'][1]:.0f} %."
+            "Energy above its minimum against depth: two steps of FISTA with a tuned step leave"
+            f" {curves['FISTA'][1]:.0f} %, two sweeps of coordinate descent (CD)"
+            f" {curves['CD'][1]:.0f} %, two learned layers of LISTA {curves['LISTA'][1]:.0f} %;"
+            f" at seven, {least} leaves least."
         )
 
     return plotted(plot)

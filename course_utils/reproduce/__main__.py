@@ -14,6 +14,7 @@ from course_utils.reproduce import (
     groups,
     ista,
     lista,
+    lista_nulls,
     live,
     local,
     noise,
@@ -50,8 +51,16 @@ RUNS = {
         | {f"rivals.{at}": Part(partial(lista.rivals_seed, at), 3) for at in lista.MATRICES},
         lista.RIVALS,
     ),
+    "lista_nulls": (
+        {
+            "falling": Part(lista_nulls.falling_seed, 3),
+            "along": Part(lista_nulls.along_seed, 3),
+            "targets": Part(lista_nulls.targets_seed, 3),
+        },
+        lista_nulls.NULLS,
+    ),
     "lista_depth": (
-        {name: Part(partial(lista.depth_seed, name), 3) for name in lista.DEEP},
+        {name: Part(partial(lista.depth_seed, name), 3) for name in lista.SHORT_DEEP},
         lista.DEPTH,
     ),
     "lista_tuned": ({"all": Part(lista.tuned_seed, 3)}, lista.DEPTH | {"tuned": lista.TUNED}),

@@ -1,12 +1,15 @@
 """Chapter 2 at full size: the benchmark, photographs, and its live figures under other seeds."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import islice
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso
 from torch import Tensor, nn
 
 from course_utils.built import ista, lista
@@ -204,7 +207,7 @@ def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
     numbers are learned.
     """
     figures = {}
-    for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
+    for noise, Wd, snr, valid, test in levels(matrix, s, seed):
         for name, steps in s["learned_amp"].items():
             starts = [lista.LearnedAmp(Wd, s["depth"]) for _ in s["ridges"]]
             for net, ridge in zip(starts, s["ridges"], strict=True):
@@ -217,7 +220,7 @@ def learned_amp_seed(matrix: str, s: dict, seed: int) -> Outcome:
     return figures | {"parameters.learned_amp": lista.parameter_count(starts[0])}, {}
 
 
-def _levels(matrix: str, s: dict, seed: int) -> Iterator[tuple]:
+def levels(matrix: str, s: dict, seed: int) -> Iterator[tuple]:
     """Yield for each level of noise its name, the dictionary, the SNR, a validation and a test
     set."""
     (n, m), generator = s["size"], np.random.default_rng(seed)
@@ -243,7 +246,7 @@ def rivals_seed(matrix: str, s: dict, seed: int) -> Outcome:
     2018.
     """
     figures, at, depth = {}, MATRICES[matrix], s["depth"]
-    for noise, Wd, snr, valid, test in _levels(matrix, s, seed):
+    for noise, Wd, snr, valid, test in levels(matrix, s, seed):
         sigma = (test[1] @ Wd.T).std().item() * 10 ** (-snr / 20)
         for name, (code, grid) in _rivals(Wd, s["grid"], noise, sigma, depth).items():
             best = min(grid, key=lambda value, code=code: _score(code(valid[0], value), valid[1]))
@@ -357,15 +360,16 @@ DEPTH = {
 }
 DEPTH_LONGER = DEPTH | {"steps": 10_000}
 DEEP = {"lista": lista.lista, "step": lista.step_lista, "step_theta": lista.step_thetas}
+SHORT_DEEP = DEEP | {"untied": lista.lista_untied}
 
 
 def depth_seed(name: str, s: dict, seed: int) -> Outcome:
     """Train section 5 of chapter 2 on photographs: one network of one kind for each depth.
 
     Figures, on fresh patches: mean energy above the minimum in percent, for the network and for
-    FISTA with as many steps; `worth`, how many steps of FISTA have as low an energy; the learned
-    steps times L, where steps are learned; and for LISTA how far its matrices stayed coupled. No
-    weights.
+    FISTA with as many steps; `worth`, how many steps of FISTA have as low an energy; the same
+    percent `at_60`, where the last layer is repeated until there are 60; the learned steps times L,
+    where steps are learned; and for LISTA how far its matrices stayed coupled. No weights.
     """
     figures, generator = {}, np.random.default_rng([5, seed])
     Wd, lmbd = weights("ista")["patches"], s["lmbd"]
@@ -378,21 +382,23 @@ def depth_seed(name: str, s: dict, seed: int) -> Outcome:
 
     loop = [above(z) for z in islice(ista.fista_iterates(x, Wd, lmbd), 1, 101)]
     for K in s["layers"]:
-        net, at = DEEP[name](Wd, lmbd, K), f"{name}.{K}"
+        net, at = SHORT_DEEP[name](Wd, lmbd, K), f"{name}.{K}"
         rows = minibatches(len(X), s["batch"], np.random.default_rng([6, seed, K]))
         rates = {begin: rate for begin, rate in s["rates"].items() if _learns(net, begin)}
         pairs = ((X[i], X[i]) for i in rows)  # the energy needs no target
         lista.train(net, lista.energy_loss(lmbd), pairs, s["steps"], rates)
         with torch.no_grad():
-            error = above(torch.cat([net(part) for part in x.split(500)]))
+            codes = [net.codes(part, depth=60) for part in x.split(500)]
+            error, at_60 = (above(torch.cat([z[k - 1] for z in codes])) for k in (K, 60))
         figures |= {f"above_percent.{at}": error, f"above_percent.fista.{K}": loop[K - 1]}
         figures[f"worth.{at}"] = 1 + sum(e > error for e in loop)
+        figures[f"at_60.{at}"] = at_60
         if name == "lista":
             figures |= {
                 f"{key}.{at}": value
                 for key, value in lista.coupling(Wd, net.We.detach(), net.S.detach()).items()
             }
-        else:
+        elif name in ("step", "step_theta"):
             steps = net.log_step.detach().exp() * ista.lipschitz(Wd)
             figures |= {f"step_times_L.{at}.{k + 1}": step.item() for k, step in enumerate(steps)}
         print(f"{at}: {error:.2f} % above, worth {figures[f'worth.{at}']} steps", flush=True)
@@ -403,10 +409,13 @@ TUNED = {"times_L": [1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0], "ch
 
 
 def tuned_seed(s: dict, seed: int) -> Outcome:
-    """Run the rival of depth_seed that learns nothing: ISTA and FISTA with one step, chosen for
-    each depth on patches that are not tested on; Beck & Teboulle 2009 take 1/L.
+    """Run the rivals of depth_seed that learn nothing: ISTA and FISTA with one step, chosen for
+    each depth on patches that are not tested on, where Beck & Teboulle 2009 take 1/L; and as many
+    sweeps of coordinate descent, each of which takes as many multiply-adds as a layer.
 
-    Figures as there, on the same fresh patches, and the step chosen, times L. No weights.
+    Figures as there, on the same fresh patches; the step chosen, times L; `grown`, how many codes
+    have a higher energy than the empty code, and `above_percent` without them, as `kept_percent`.
+    No weights.
     """
     figures, generator = {}, np.random.default_rng([5, seed])
     Wd, lmbd, L = weights("ista")["patches"], s["lmbd"], ista.lipschitz(weights("ista")["patches"])
@@ -415,19 +424,42 @@ def tuned_seed(s: dict, seed: int) -> Outcome:
 
     def energies(x: Tensor, iterates: Callable, factor: float, steps: int) -> Tensor:
         codes = islice(iterates(x, Wd, lmbd, L / factor), 1, 1 + steps)
-        return torch.stack([ista.energy(x, z, Wd, lmbd).mean() for z in codes])
+        return torch.stack([ista.energy(x, z, Wd, lmbd) for z in codes])
 
-    least = ista.energy(x, ista.sparse_codes(x, Wd, lmbd, gap=1e-4), Wd, lmbd).mean()
-    loop = energies(x, ista.fista_iterates, 1.0, 100)
+    least = ista.energy(x, ista.sparse_codes(x, Wd, lmbd, gap=1e-4), Wd, lmbd)
+    loop, empty = energies(x, ista.fista_iterates, 1.0, 100).mean(1), x.square().sum(1) / 2
+
+    def compared(at: str, reached: Tensor) -> dict[str, float]:
+        kept = reached <= empty
+        return {
+            f"above_percent.{at}": 100 * (reached.mean() / least.mean() - 1).item(),
+            f"kept_percent.{at}": 100 * (reached[kept].mean() / least[kept].mean() - 1).item(),
+            f"grown.{at}": (~kept).sum().item(),
+            f"worth.{at}": 1 + (loop > reached.mean()).sum().item(),
+        }
+
     for name, iterates in (("ista", ista.ista_iterates), ("fista", ista.fista_iterates)):
-        tried = {f: energies(choose_on, iterates, f, 14) for f in s["tuned"]["times_L"]}
+        tried = {f: energies(choose_on, iterates, f, 14).mean(1) for f in s["tuned"]["times_L"]}
         for K in s["layers"]:
             best = min(tried, key=lambda f, K=K, tried=tried: tried[f][K - 1].nan_to_num(np.inf))
-            reached, at = energies(x, iterates, best, K)[-1], f"tuned_{name}.{K}"
-            figures[f"above_percent.{at}"] = 100 * (reached / least - 1).item()
-            figures[f"worth.{at}"] = 1 + (loop > reached).sum().item()
+            at = f"tuned_{name}.{K}"
+            figures |= compared(at, energies(x, iterates, best, K)[-1])
             figures[f"step_times_L.{at}"] = best
+    for K in s["layers"]:
+        figures |= compared(f"sweeps.{K}", ista.energy(x, sweeps(x, Wd, lmbd, K), Wd, lmbd))
     return figures, {}
+
+
+def sweeps(x: Tensor, Wd: Tensor, lmbd: float, count: int) -> Tensor:
+    """Return the codes (B, m) after some sweeps of coordinate descent over all units, from z = 0;
+    x (B, n), Wd (n, m). By scikit-learn."""
+    filters = Wd.double().numpy()
+    solver = Lasso(
+        lmbd / len(Wd), fit_intercept=False, precompute=filters.T @ filters, max_iter=count, tol=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped early on purpose
+        return torch.from_numpy(solver.fit(filters, x.double().numpy().T).coef_).to(x)
 
 
 def _targets(names: dict) -> dict[str, float]:
@@ -463,7 +495,14 @@ def _benchmark(names: dict) -> dict[str, float]:
 
 
 def _sureness(names: dict) -> dict[str, float]:
-    return {f"lost.{who}": names[f"lost_{who}"].item() for who in ("learned", "two")}
+    found = {}
+    for kind, key in zip(("usual", "ones", "dense"), names["kinds_of_code"], strict=True):
+        found |= {f"sure_db.{kind}.learned": names["by_learned"][key]}
+        found |= {f"sure_lost.{kind}.learned": names["lost_learned"][key]}
+        for who, pair in zip(("liked", "wary"), names["pairs_of"], strict=True):
+            found |= {f"sure_db.{kind}.{who}": names["by_two"][key, pair]}
+            found |= {f"sure_lost.{kind}.{who}": names["lost_two"][key, pair]}
+    return found
 
 
 def _in_part(names: dict) -> dict[str, float]:
@@ -515,6 +554,9 @@ WANTED = {  # of the chapter's live run: what its claims are about
     "shift-claims": _shift,
     "deeper": lambda names: {"deeper.lista": names["longer_dB"][59] - names["longer_dB"][6]},
     "psd-claims": _psd,
-    "psd-fixed": lambda names: {f"psd_fixed.{k}": v for k, v in names["afterwards"].items()},
+    "psd-fixed": lambda names: (
+        {f"psd_fixed.{k}": v for k, v in names["afterwards"].items()}
+        | {f"psd_gap.{k}": v for k, v in names["new_gaps"].items()}
+    ),
     "thread-loops": _thread,
 }
