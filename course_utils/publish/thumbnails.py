@@ -154,7 +154,7 @@ def layers() -> Drawn:
         curves[name] = [median(run[f"{key}.{depth}"]["values"]) for depth in depths]
 
     def plot(ax: Axes) -> str:
-        colours, places = (SKY, ORANGE, INK), ((2.6, 14), (1.1, 4), (4.4, 0.06))
+        colours, places = (SKY, ORANGE, INK), ((2.6, 14), (1.1, 1.3), (4.4, 0.06))
         for (name, curve), colour, place in zip(curves.items(), colours, places, strict=True):
             ax.plot(depths, curve, "o-", color=colour)
             ax.text(*place, name, color=colour)
