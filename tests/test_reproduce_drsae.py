@@ -263,7 +263,8 @@ def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
     assert lateral["alike_own_part"] == pytest.approx(1)
     assert abs(lateral["slope_on_ista"] - 1) > 0.05
     other = drsae_measured.exchanged(net, part, s)
-    assert other["error_with_own"] == drsae_measured.error_of(net, part, 3)
+    for name in ("own", "learned"):
+        assert other[f"error_with_{name}"] == drsae_measured.error_of(net, part, 3)
     blocks = drsae_measured.blocks_of(net, torch.arange(len(net["S"])), s)
     assert blocks["rivals_S"] == pytest.approx(blocks["rivals_own"])
 
@@ -277,7 +278,7 @@ def test_a_network_that_is_ista_is_not_changed_by_it(tiny):
     assert torch.allclose(drsae_by_hand.last_codes(net, x, 3), z, atol=1e-6)
     other = drsae_measured.exchanged(net, Labelled(x, y), s)
     rest = 100 * drsae_measured.share_left(z @ net["Wd"].T, x)
-    for name in ("whole_ista", "ista", "own"):
+    for name in ("learned", "whole_ista", "ista", "own"):
         assert other[f"rest_percent_with_{name}"] == pytest.approx(rest, rel=1e-4)
 
 
@@ -331,6 +332,8 @@ def test_the_recipe_returns_figures_weights_and_history_and_keeps_its_training(s
     history = found["history.200x11"]
     assert len(history) == figures["passes_run.200x11"]
     assert history[2:, 0].min() == pytest.approx(figures["validation_error_percent.200x11"])
+    assert history[1, 6] == pytest.approx(figures["part_before_labels_percent.200x11"])
+    assert history[1, 7] == pytest.approx(figures["categorical_before_labels_percent.200x11"])
     assert found["error_at.200x11"].shape == (30,)
     at_end = found["error_at.200x11"][3].item()
     assert at_end == pytest.approx(figures["validation_error_percent.200x11"], abs=1e-4)

@@ -228,9 +228,10 @@ def _silenced(net: Matrices, units: Tensor) -> Matrices:
 
 
 def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return error, rest, and the error of a classifier fitted anew, in percent, when S gives way
-    to I + each null, or all of the encoder to ISTA's; and nothing else learns."""
-    others = {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
+    """Return error, rest, and the error of a classifier fitted anew, in percent, as learned, and
+    when S gives way to I + each null, or all of the encoder to ISTA's; and nothing else learns."""
+    others = {"learned": net}
+    others |= {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
     step = longest_step(net["Wd"], s["T"])
     price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
     others["whole_ista"] = net | ista_encoder(net["Wd"], step, step * price)

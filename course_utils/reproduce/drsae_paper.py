@@ -59,7 +59,7 @@ def recipe_seed(name: str, s: dict, seed: int) -> Outcome:
     images, choose_on, test_on = recipe_parts(seed, s)
     state = trained(s, seed)
     net = state["weights"]["net"]
-    figures = {"passes_run": len(state["history"])}
+    figures = {"passes_run": len(state["history"])} | before_labels(state["history"], s)
     figures |= errors_of(state["weights"], test_on, s)
     of_average = errors_of(state["average"], test_on, s)
     figures |= {f"{key}_of_average": value for key, value in of_average.items()}
@@ -115,6 +115,13 @@ def errors_of(best: dict, test_on: Labelled, s: dict) -> dict[str, float]:
         "validation_error_percent": best["best"][0],
         "test_error_percent": watched(best["net"], test_on, s)["error"],
     }
+
+
+def before_labels(history: list[list[float]], s: dict) -> dict[str, float]:
+    """Return the shares of part- and categorical-units, in percent of all, just before labels come;
+    history: what watched returns, of each pass."""
+    *_, part, categorical = history[s["passes_without_labels"] - 1]
+    return {"part_before_labels_percent": part, "categorical_before_labels_percent": categorical}
 
 
 def recipe_parts(seed: int, s: dict) -> tuple[Labelled, Labelled, Labelled]:
