@@ -447,7 +447,9 @@ def _by_iteration(names: dict) -> dict[str, float]:
 
 def _slopes(names: dict) -> dict[str, float]:
     figures = {f"arrives.{name}": value for name, value in names["arrives"].items()}
-    return figures | {"arrives.trained, per unit that is on": names["for_each"]}
+    for name, value in names["for_each"].items():
+        figures[f"arrives.{name}, per unit that is on"] = value
+    return figures
 
 
 def _kinds(names: dict) -> dict[str, float]:
@@ -539,11 +541,11 @@ def _against(names: dict) -> dict[str, float]:
 
 
 def _swapped(names: dict) -> dict[str, float]:
-    figures = {}
-    for which, (rest, error, anew) in names["swapped"].items():
-        figures |= {f"swapped_rest.{which}": rest, f"swapped_error.{which}": error}
-        figures[f"swapped_anew.{which}"] = anew
-    return figures
+    return {
+        f"swapped_{key}.{which}": value
+        for which, values in names["swapped"].items()
+        for key, value in values.items()
+    }
 
 
 WANTED = {  # of the chapter's live run: what its claims are about
