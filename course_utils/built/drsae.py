@@ -90,8 +90,8 @@ def evidence(z: Tensor, Wc: Tensor) -> Tensor:
 def criteria(net: DrSAE, x: Tensor, z: Tensor, y: Tensor) -> Criteria:
     """Return reconstruction, sparsity and classification of the codes z (B, m) of x (B, n).
 
-    Means over the minibatch of ½‖x − Wd z‖² and ‖z‖₁, and of the cross-entropy over the first b
-    rows, whose classes are y (b,), b <= B. Rolfe & LeCun 2013.
+    Means over the minibatch of ½‖x − Wd z‖² and ‖z‖₁, and of the cross-entropy over the first k
+    rows, whose classes are y (k,), k <= B. Rolfe & LeCun 2013.
     """
     return {
         "reconstruction": 0.5 * (x - z @ net.Wd.T).square().sum(1).mean(),
@@ -137,8 +137,8 @@ def longest_step(Wd: Tensor, T: int) -> float:
 
 # %% ../../notebooks/03_drsae.ipynb #step-def
 def of_pair(net: DrSAE, pair: tuple[Tensor, Tensor]) -> Criteria:
-    """Return the criteria, a number each, of a minibatch: x (B, n), and the classes y (b,) of its
-    first b <= B rows."""
+    """Return the criteria, a number each, of a minibatch: x (B, n), and the classes y (k,) of its
+    first k <= B rows."""
     x, y = pair
     return criteria(net, x, net(x), y)
 
