@@ -268,6 +268,7 @@ def _no_answer(*_, **__):
 NOT_STORED = {
     "local_own",
     "drsae_paper",
+    "drsae_null",
     "drsae_deciding",
     "drsae_deciding_half",
 }

@@ -7,7 +7,13 @@ import torch
 from course_utils.built import drsae as built
 from course_utils.built import ista
 from course_utils.data import Labelled, digits, results, shared, weights
-from course_utils.reproduce import drsae, drsae_by_hand, drsae_measured, drsae_paper
+from course_utils.reproduce import (
+    drsae,
+    drsae_by_hand,
+    drsae_measured,
+    drsae_null,
+    drsae_paper,
+)
 from course_utils.tools.mnist import Mnist
 
 SMALL = {
@@ -265,6 +271,8 @@ def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
     other = drsae_measured.exchanged(net, part, s)
     for name in ("own", "learned"):
         assert other[f"error_with_{name}"] == drsae_measured.error_of(net, part, 3)
+    assert lateral["alike_own_part_by_categorical"] == pytest.approx(1)
+    assert lateral["alike_ista_part_by_categorical"] < 1
     blocks = drsae_measured.blocks_of(net, torch.arange(len(net["S"])), s)
     assert blocks["rivals_S"] == pytest.approx(blocks["rivals_own"])
 
@@ -314,6 +322,24 @@ def test_a_group_of_units_draws_and_tells_no_more_than_all_of_them(tiny):
     assert np.isnan(drsae_measured.error_anew(x[:, :0], y))
 
 
+def test_kinds_share_the_code_of_each_iteration_and_draw_what_their_columns_hold(tiny):
+    net, x, y = tiny
+    kinds = {"part": torch.arange(12) < 7, "categorical": torch.arange(12) >= 7}
+    net["Wd"][:, :7], net["Wd"][:, 7:] = net["Wd"][:, :7].abs(), -net["Wd"][:, 7:].abs()
+    ink = drsae_measured.inked(net, kinds)
+    assert ink == pytest.approx({"inked_part": 1, "inked_categorical": -1})
+    found = drsae_measured.kinds_by_iteration(net, kinds, Labelled(x, y), {"T": 3})
+    for t in (1, 2, 3):
+        shares = [found[f"l1_percent_{kind}_at_{t}"] for kind in kinds]
+        assert sum(shares) == pytest.approx(100)
+        assert min(shares) > 0
+    z = drsae_by_hand.last_codes(net, x, 2)
+    z[:, 7:] = 0
+    left = 100 * drsae_measured.share_left(z @ net["Wd"].T, x)
+    assert found["rest_percent_part_at_2"] == pytest.approx(left)
+    assert "l1_percent_part_at_5" not in found
+
+
 QUICK = {
     "split": [600, 200],
     "passes_without_labels": 2,
@@ -335,6 +361,9 @@ def test_the_recipe_returns_figures_weights_and_history_and_keeps_its_training(s
     assert history[1, 6] == pytest.approx(figures["part_before_labels_percent.200x11"])
     assert history[1, 7] == pytest.approx(figures["categorical_before_labels_percent.200x11"])
     assert found["error_at.200x11"].shape == (30,)
+    assert figures["error_anew_at_3.200x11"] < 100
+    assert "untrained_error_anew_at_3.200x11" in figures
+    assert "error_anew_at_5.200x11" not in figures
     at_end = found["error_at.200x11"][3].item()
     assert at_end == pytest.approx(figures["validation_error_percent.200x11"], abs=1e-4)
     assert found["We.200x11"].norm(dim=1).max() <= 1.25 / 4 + 1e-6
@@ -389,6 +418,24 @@ def test_training_ends_when_patience_does_and_never_without_labels(passed, at, e
     state = {"history": [None] * passed, "weights": {"at": at}}
     assert drsae_paper.finished(state, drsae_paper.RECIPE) == ends
     assert drsae_paper.finished(state, drsae_paper.RECIPE | {"passes": passed})
+
+
+def test_the_nulls_share_their_beginning_and_differ_by_the_labels(small_mnist):
+    s = drsae_null.NULL | {key: QUICK[key] for key in ("split", "passes_without_labels")}
+    s |= {"m": 20, "T": 4, "passes": 4}
+    figures, found = drsae_null.null_seed(s, 0)
+    shuffled, none = found["history.shuffled"], found["history.none"]
+    assert shuffled.shape == none.shape == (4, 8)
+    assert torch.equal(shuffled[:2], none[:2])
+    assert not torch.equal(shuffled[2:], none[2:])
+    assert none[:, 1] == pytest.approx(np.log(10), rel=1e-4)  # its Wc stays at zero
+    assert shuffled[-1, 0] > 70  # nothing is to be learned from them
+    assert {"never_on_percent.none", "rivals_S.shuffled"} <= figures.keys()
+    assert found["most_turned.none"].shape == (64, 20)
+    before = len(list((small_mnist / "runs").iterdir()))
+    assert before == 3
+    again, _ = drsae_null.null_seed(s, 0)
+    assert again == pytest.approx(figures, nan_ok=True)
 
 
 def test_without_labels_the_classifier_stays_at_zero():

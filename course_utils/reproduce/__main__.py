@@ -10,6 +10,7 @@ from course_utils.reproduce import (
     Part,
     __doc__,
     drsae,
+    drsae_null,
     drsae_paper,
     groups,
     ista,
@@ -80,6 +81,7 @@ RUNS = {
         },
         drsae_paper.RECIPE,
     ),
+    "drsae_null": ({"200x11": Part(drsae_null.null_seed, 3)}, drsae_null.NULL),
     "drsae_ablation": (
         {name: Part(partial(drsae.ablation_seed, name), 3) for name in drsae.ABLATIONS},
         drsae.PAPER | drsae.SMALL | {"ablations": drsae.ABLATIONS},

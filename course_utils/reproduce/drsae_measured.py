@@ -41,7 +41,8 @@ def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -
     figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net["Wd"], kinds | few, z, part.x)
     figures |= drawn_by_random(net["Wd"], order, counts | {"random": TOP}, z, part.x)
     figures |= without_units(net, order, part, s) | exchanged(net, part, s)
-    return figures | read_anew(net, kinds, z, part, s) | favourites(found, order)
+    figures |= read_anew(net, kinds, z, part, s) | favourites(found, order)
+    return figures | kinds_by_iteration(net, kinds, part, s) | inked(net, kinds)
 
 
 def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
@@ -97,8 +98,10 @@ def ties_of(net: Matrices, found: dict[str, Tensor], kinds: dict[str, Tensor]) -
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
-    """Return the correlation of two vectors; nan where there are fewer than two numbers."""
-    return np.corrcoef(a, b)[0, 1] if len(a) > 1 else np.nan
+    """Return the correlation of two vectors; nan where there are fewer than two different numbers
+    in one of them."""
+    varies = all((values != values[:1]).any() for values in (a, b))
+    return np.corrcoef(a, b)[0, 1] if varies else np.nan
 
 
 def lateral_matrix(net: Matrices) -> Tensor:
@@ -118,9 +121,10 @@ def nulls_of(net: Matrices, s: dict) -> dict[str, Tensor]:
 
 def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
     """Return, of S − I and of each null, what a unit says to itself and the norm of what it hears,
-    as means over each kind; and the slope of S − I on each null, and their correlation."""
+    as means over each kind; the slope of S − I on each null; and their correlation, in what each
+    kind hears from all, itself included, and, without itself, from each kind."""
     lateral = lateral_matrix(net)
-    nulls = nulls_of(net, s)
+    nulls, off = nulls_of(net, s), ~torch.eye(len(lateral), dtype=torch.bool)
     figures = {"largest_row_of_S": net["S"].norm(dim=1).max().item()}
     figures["largest_to_itself"] = lateral.diagonal().max().item()
     for kind in ("part", "categorical"):
@@ -132,6 +136,9 @@ def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, fl
             figures[f"alike_{name}_{kind}"] = _correlation(
                 lateral[kinds[kind]].flatten(), null[kinds[kind]].flatten()
             )
+            for by in ("part", "categorical"):
+                pairs = kinds[kind][:, None] & kinds[by] & off
+                figures[f"alike_{name}_{kind}_by_{by}"] = _correlation(lateral[pairs], null[pairs])
     for name, null in nulls.items():
         figures[f"slope_on_{name}"] = ((lateral * null).sum() / null.square().sum()).item()
     return figures
@@ -228,19 +235,20 @@ def _silenced(net: Matrices, units: Tensor) -> Matrices:
 
 
 def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return error, rest, and the error of a classifier fitted anew, in percent, as learned, and
-    when S gives way to I + each null, or all of the encoder to ISTA's; and nothing else learns."""
-    others = {"learned": net}
-    others |= {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
+    """Return error, rest, and the error of a classifier fitted anew, in percent, when S gives way
+    to I + each null, or all of the encoder to ISTA's, and nothing else learns; and the first two as
+    learned."""
+    others = {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
     step = longest_step(net["Wd"], s["T"])
     price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
     others["whole_ista"] = net | ista_encoder(net["Wd"], step, step * price)
     figures = {}
-    for name, other in others.items():
+    for name, other in {"learned": net, **others}.items():
         z = last_codes(other, part.x, s["T"])
         figures[f"error_with_{name}"] = misread(net["Wc"], z, part.y)
         figures[f"rest_percent_with_{name}"] = 100 * share_left(z @ net["Wd"].T, part.x)
-        figures[f"error_anew_with_{name}"] = error_anew(z, part.y)
+        if name in others:  # read_anew has the other
+            figures[f"error_anew_with_{name}"] = error_anew(z, part.y)
     return figures
 
 
@@ -250,14 +258,25 @@ def read_anew(
     """Return the error, in percent, of a classifier fitted anew to the codes after t iterations,
     beside that of Wc, on the second half of part; of one for each kind of units alone, in the last
     codes z (B, m); and of one for the pixels."""
-    half, figures = len(part.x) // 2, {}
-    for t in (t for t in READ_AT if t <= s["T"]):
-        at_t = last_codes(net, part.x, t)
-        figures[f"error_anew_at_{t}"] = error_anew(at_t, part.y)
-        figures[f"error_of_Wc_at_{t}"] = misread(net["Wc"], at_t[half:], part.y[half:])
+    half, figures = len(part.x) // 2, anew_by_iteration(net, part, s)
+    for t in read_at(s):
+        at_t = last_codes(net, part.x[half:], t)
+        figures[f"error_of_Wc_at_{t}"] = misread(net["Wc"], at_t, part.y[half:])
     for kind in ("part", "categorical"):
         figures[f"error_anew_{kind}"] = error_anew(z[:, kinds[kind]], part.y)
     return figures | {"error_anew_pixels": error_anew(part.x, part.y)}
+
+
+def read_at(s: dict) -> list[int]:
+    """Return those of the iterations READ_AT that a network of T iterations has."""
+    return [t for t in READ_AT if t <= s["T"]]
+
+
+def anew_by_iteration(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
+    """Return error_anew of the codes of part after t iterations."""
+    return {
+        f"error_anew_at_{t}": error_anew(last_codes(net, part.x, t), part.y) for t in read_at(s)
+    }
 
 
 def error_anew(z: Tensor, y: Tensor) -> float:
@@ -279,6 +298,29 @@ def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
     share = found["means"].amax(1) / found["means"].sum(1)
     groups = {"least": order[:TOP], "most": order[-TOP:]}
     return {f"favourite_{name}": 100 * share[g].median().item() for name, g in groups.items()}
+
+
+def kinds_by_iteration(
+    net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict
+) -> dict[str, float]:
+    """Return, after t iterations, in percent: what each kind of units alone leaves of ‖x‖² by Wd,
+    and its share of the L1 of the codes; of part, for each t of READ_AT that T has."""
+    figures = {}
+    for t in read_at(s):
+        z = last_codes(net, part.x, t)
+        for kind in ("part", "categorical"):
+            units = kinds[kind]
+            drawn = z[:, units] @ net["Wd"][:, units].T
+            figures[f"rest_percent_{kind}_at_{t}"] = 100 * share_left(drawn, part.x)
+            figures[f"l1_percent_{kind}_at_{t}"] = 100 * (z[:, units].sum() / z.sum()).item()
+    return figures
+
+
+def inked(net: Matrices, kinds: dict[str, Tensor]) -> dict[str, float]:
+    """Return for each kind the mean over units of a column's sum over the sum of its sizes: 1 if it
+    only draws, 0 if it takes away as much as it draws."""
+    ink = net["Wd"].sum(0) / net["Wd"].abs().sum(0).clamp(min=1e-12)
+    return {f"inked_{kind}": ink[kinds[kind]].mean().item() for kind in ("part", "categorical")}
 
 
 def by_iteration(net: Matrices, part: Labelled, most: int = 30) -> dict[str, Tensor]:

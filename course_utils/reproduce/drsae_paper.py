@@ -21,7 +21,13 @@ from course_utils.reproduce.drsae_by_hand import (
     ista_encoder,
     last_codes,
 )
-from course_utils.reproduce.drsae_measured import by_iteration, fading, measures, statistics_of
+from course_utils.reproduce.drsae_measured import (
+    anew_by_iteration,
+    by_iteration,
+    fading,
+    measures,
+    statistics_of,
+)
 from course_utils.tools.files import replacing
 from course_utils.tools.mnist import mnist
 from course_utils.training import minibatches
@@ -66,8 +72,10 @@ def recipe_seed(name: str, s: dict, seed: int) -> Outcome:
     found = statistics_of(net, choose_on, s)
     figures |= measures(net, found, choose_on, s)
     found |= {"history": torch.tensor(state["history"]), "angle": angles_of(net)}
+    first, few = first_matrices(images.x, s, seed), few_of(images)
+    of_first = anew_by_iteration(first, choose_on, s)
+    figures |= {f"untrained_{key}": value for key, value in of_first.items()}
     if name != "200x2":
-        first, few = first_matrices(images.x, s, seed), few_of(images)
         untrained = by_iteration(first, choose_on)
         found |= net | by_iteration(net, choose_on)
         found |= {f"untrained_{key}": value for key, value in untrained.items()}
