@@ -290,6 +290,24 @@ def test_a_network_that_is_ista_is_not_changed_by_it(tiny):
         assert other[f"rest_percent_with_{name}"] == pytest.approx(rest, rel=1e-4)
 
 
+def test_what_is_heard_is_told_by_overlap_and_by_class(tiny):
+    net, _, _ = tiny
+    kinds = {"part": torch.arange(12) < 7, "categorical": torch.arange(12) >= 7}
+    s = {"T": 3}
+    net["S"] = torch.eye(12) + net["Wc"][net["Wc"].argmax(0)]
+    tie = drsae_measured.heard_by_class(net, kinds, s)
+    assert tie["class_tie_S_part"] == pytest.approx(1)
+    assert tie["class_tie_S_categorical"] == pytest.approx(1)
+    assert abs(tie["class_tie_own_part"]) < 0.9
+    net["S"] = torch.eye(12) - net["Wd"].T @ net["Wd"]
+    heard = drsae_measured.heard_by_overlap(net, kinds, s)
+    of_ista = [heard[f"heard_S_part_by_part_{k}"] for k in range(7)]
+    of_ista = [value for value in of_ista if not np.isnan(value)]
+    assert len(of_ista) > 3
+    assert of_ista == sorted(of_ista, reverse=True)
+    assert heard["heard_own_part_by_part_3"] != heard["heard_S_part_by_part_3"]
+
+
 def test_silenced_units_are_never_on_and_others_are(tiny):
     net, x, _ = tiny
     units = torch.tensor([0, 2])

@@ -3,6 +3,8 @@
 Apart from their training, so that one more measure does not cost its hours again.
 """
 
+from itertools import product
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from course_utils.reproduce.drsae_by_hand import (
 
 TOP = 20  # so many of the most turned units are looked at together
 DRAWS = 20  # of as many units at random
+OVERLAPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of two columns of Wd: bounds between bins
 READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
 
@@ -42,6 +45,7 @@ def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -
     figures |= drawn_by_random(net["Wd"], order, counts | {"random": TOP}, z, part.x)
     figures |= without_units(net, order, part, s) | exchanged(net, part, s)
     figures |= read_anew(net, kinds, z, part, s) | favourites(found, order)
+    figures |= heard_by_overlap(net, kinds, s) | heard_by_class(net, kinds, s)
     return figures | kinds_by_iteration(net, kinds, part, s) | inked(net, kinds)
 
 
@@ -141,6 +145,36 @@ def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, fl
                 figures[f"alike_{name}_{kind}_by_{by}"] = _correlation(lateral[pairs], null[pairs])
     for name, null in nulls.items():
         figures[f"slope_on_{name}"] = ((lateral * null).sum() / null.square().sum()).item()
+    return figures
+
+
+def heard_by_overlap(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
+    """Return the mean of S − I and of −We Wd between two units, by their kinds and by where the
+    overlap of their columns of Wd lies between the bounds OVERLAPS."""
+    lateral = lateral_matrix(net)
+    overlap, off = net["Wd"].T @ net["Wd"], ~torch.eye(len(lateral), dtype=torch.bool)
+    between = torch.bucketize(overlap, torch.tensor(OVERLAPS).to(overlap))
+    figures = {}
+    for to, by in product(("part", "categorical"), repeat=2):
+        pairs = kinds[to][:, None] & kinds[by] & off
+        for name, matrix in {"S": lateral, "own": nulls_of(net, s)["own"]}.items():
+            for k in range(len(OVERLAPS) + 1):
+                mean = matrix[pairs & (between == k)].mean().item()
+                figures[f"heard_{name}_{to}_by_{by}_{k}"] = mean
+    return figures
+
+
+def heard_by_class(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
+    """Return, for S − I and its nulls, the correlation of what a categorical-unit hears from a unit
+    of each kind with that unit's weight for the digit that the categorical-unit speaks for."""
+    lateral, categorical = lateral_matrix(net), kinds["categorical"]
+    spoken_for = net["Wc"][net["Wc"].argmax(0)]  # (m, m): of column k, for the digit of row i
+    off = ~torch.eye(len(lateral), dtype=torch.bool)
+    figures = {}
+    for by in ("part", "categorical"):
+        pairs = categorical[:, None] & kinds[by] & off
+        for name, matrix in {"S": lateral, **nulls_of(net, s)}.items():
+            figures[f"class_tie_{name}_{by}"] = _correlation(matrix[pairs], spoken_for[pairs])
     return figures
 
 
