@@ -25,6 +25,7 @@ from course_utils.reproduce.drsae_by_hand import (
 TOP = 20  # so many of the most turned units are looked at together
 DRAWS = 20  # of as many units at random
 OVERLAPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of two columns of Wd: bounds between bins
+RIDGE = 1e-3  # of the best decoder: next to nothing beside thousands of codes
 READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
 
@@ -228,9 +229,11 @@ def _random_units(order: Tensor, count: int = TOP) -> list[Tensor]:
 def best_rest(z: Tensor, x: Tensor) -> float:
     """Return the share of ‖x‖² of the second half of x (B, n) that the linear decoder of z (B, k)
     leaves which is best on the first half."""
-    half = len(z) // 2
-    best = torch.linalg.lstsq(z[:half].double(), x[:half].double(), driver="gelsd").solution
-    return share_left(z[half:].double() @ best, x[half:])
+    half, x = len(z) // 2, x.double()
+    fit, held_out = z.double().split([half, len(z) - half])
+    # RIDGE, since a unit that is hardly ever on in the first half would else run wild
+    gram = fit.T @ fit + RIDGE * torch.eye(fit.shape[1], dtype=fit.dtype)
+    return share_left(held_out @ torch.linalg.solve(gram, fit.T @ x[:half]), x[half:])
 
 
 def share_left(drawn: Tensor, x: Tensor) -> float:
