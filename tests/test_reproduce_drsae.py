@@ -366,38 +366,38 @@ QUICK = {
     "passes_without_labels": 2,
     "passes": 6,
     "patience": 2,
-    "nets": {"200x2": {"m": 20, "T": 2}, "200x11": {"m": 20, "T": 4}},
+    "nets": {"200x2": {"m": 20, "T": 2}, "400x11": {"m": 20, "T": 4}},
 }
 
 
 def test_the_recipe_returns_figures_weights_and_history_and_keeps_its_training(small_mnist):
     figures, found = drsae_paper.recipe_seed(
-        "200x11", drsae_paper.RECIPE | QUICK | {"passes": 20}, 0
+        "400x11", drsae_paper.RECIPE | QUICK | {"passes": 20}, 0
     )
-    assert figures["test_error_percent.200x11"] < 40
-    assert 3 <= figures["passes.200x11"] <= figures["passes_run.200x11"] <= 20
-    history = found["history.200x11"]
-    assert len(history) == figures["passes_run.200x11"]
-    assert history[2:, 0].min() == pytest.approx(figures["validation_error_percent.200x11"])
-    assert history[1, 6] == pytest.approx(figures["part_before_labels_percent.200x11"])
-    assert history[1, 7] == pytest.approx(figures["categorical_before_labels_percent.200x11"])
-    assert found["error_at.200x11"].shape == (30,)
-    assert figures["error_anew_at_3.200x11"] < 100
-    assert "untrained_error_anew_at_3.200x11" in figures
-    assert "error_anew_at_5.200x11" not in figures
-    at_end = found["error_at.200x11"][3].item()
-    assert at_end == pytest.approx(figures["validation_error_percent.200x11"], abs=1e-4)
-    assert found["We.200x11"].norm(dim=1).max() <= 1.25 / 4 + 1e-6
-    assert found["Wd.200x11"].norm(dim=0).max() <= 1 + 1e-6
-    assert found["slopes_trained.200x11"].shape == (4,)
+    assert figures["test_error_percent.400x11"] < 40
+    assert 3 <= figures["passes.400x11"] <= figures["passes_run.400x11"] <= 20
+    history = found["history.400x11"]
+    assert len(history) == figures["passes_run.400x11"]
+    assert history[2:, 0].min() == pytest.approx(figures["validation_error_percent.400x11"])
+    assert history[1, 6] == pytest.approx(figures["part_before_labels_percent.400x11"])
+    assert history[1, 7] == pytest.approx(figures["categorical_before_labels_percent.400x11"])
+    assert found["error_at.400x11"].shape == (30,)
+    assert figures["error_anew_at_3.400x11"] < 100
+    assert "untrained_error_anew_at_3.400x11" in figures
+    assert "error_anew_at_5.400x11" not in figures
+    at_end = found["error_at.400x11"][3].item()
+    assert at_end == pytest.approx(figures["validation_error_percent.400x11"], abs=1e-4)
+    assert found["We.400x11"].norm(dim=1).max() <= 1.25 / 4 + 1e-6
+    assert found["Wd.400x11"].norm(dim=0).max() <= 1 + 1e-6
+    assert found["slopes_trained.400x11"].shape == (4,)
     assert len(list((small_mnist / "runs").iterdir())) == 1
 
 
 def test_measuring_again_trains_nothing(monkeypatch):
     s = drsae_paper.RECIPE | QUICK
-    before, _ = drsae_paper.recipe_seed("200x11", s, 0)
+    before, _ = drsae_paper.recipe_seed("400x11", s, 0)
     monkeypatch.setattr(drsae_paper, "one_pass", None)
-    again, _ = drsae_paper.recipe_seed("200x11", s, 0)
+    again, _ = drsae_paper.recipe_seed("400x11", s, 0)
     assert again == pytest.approx(before, nan_ok=True)
 
 
@@ -412,7 +412,7 @@ def test_a_killed_recipe_goes_on_with_the_same_result_to_the_last_digit(
     moment, monkeypatch, small_mnist
 ):
     s = drsae_paper.RECIPE | QUICK
-    whole, found = drsae_paper.recipe_seed("200x11", s, 1)
+    whole, found = drsae_paper.recipe_seed("400x11", s, 1)
     next((small_mnist / "runs").iterdir()).unlink()
     plain, calls = drsae_paper.factors, []
 
@@ -425,8 +425,8 @@ def test_a_killed_recipe_goes_on_with_the_same_result_to_the_last_digit(
     with monkeypatch.context() as patched:
         patched.setattr(drsae_paper, "factors", dies)
         with pytest.raises(KeyboardInterrupt):
-            drsae_paper.recipe_seed("200x11", s, 1)
-    again, same = drsae_paper.recipe_seed("200x11", s, 1)
+            drsae_paper.recipe_seed("400x11", s, 1)
+    again, same = drsae_paper.recipe_seed("400x11", s, 1)
     assert again == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
     assert all(torch.equal(found[key], same[key]) for key in found)
 
@@ -460,7 +460,7 @@ def test_the_nulls_share_their_beginning_and_differ_by_the_labels(small_mnist):
 
 
 def test_without_labels_the_classifier_stays_at_zero():
-    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"]
+    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["400x11"]
     images, choose_on, _ = drsae_paper.recipe_parts(0, s)
     net = drsae_paper.first_matrices(images.x, s, 0)
     state = drsae_paper.at_the_start(net)
@@ -472,7 +472,7 @@ def test_without_labels_the_classifier_stays_at_zero():
 
 
 def test_the_average_of_the_weights_follows_them_once_labels_are_there():
-    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"] | {"passes_without_labels": 0}
+    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["400x11"] | {"passes_without_labels": 0}
     images, choose_on, _ = drsae_paper.recipe_parts(0, s)
     first = drsae_paper.first_matrices(images.x, s, 0)
     state = drsae_paper.at_the_start(first)
@@ -488,7 +488,7 @@ def test_the_average_of_the_weights_follows_them_once_labels_are_there():
 
 
 def test_figures_that_are_not_finite_end_the_run():
-    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["200x11"] | {"rate": 1e6}
+    s = drsae_paper.RECIPE | QUICK | QUICK["nets"]["400x11"] | {"rate": 1e6}
     images, choose_on, _ = drsae_paper.recipe_parts(0, s)
     net = drsae_paper.first_matrices(images.x, s, 0)
     state = drsae_paper.at_the_start(net)
