@@ -268,7 +268,7 @@ def test_a_network_whose_S_is_its_own_null_is_found_to_be_so(tiny):
     assert lateral["slope_on_own"] == pytest.approx(1)
     assert lateral["alike_own_part"] == pytest.approx(1)
     assert abs(lateral["slope_on_ista"] - 1) > 0.05
-    other = drsae_measured.exchanged(net, part, s)
+    other = drsae_measured.exchanged(net, part, part, s)
     for name in ("own", "learned"):
         assert other[f"error_with_{name}"] == drsae_measured.error_of(net, part, 3)
     assert lateral["alike_own_part_by_categorical"] == pytest.approx(1)
@@ -284,7 +284,7 @@ def test_a_network_that_is_ista_is_not_changed_by_it(tiny):
     net |= drsae_by_hand.ista_encoder(net["Wd"], step, 0.06 * step)
     z = ista.ista(x, net["Wd"], 0.06, 3, L=1 / step, prox=ista.shrink_nonneg)
     assert torch.allclose(drsae_by_hand.last_codes(net, x, 3), z, atol=1e-6)
-    other = drsae_measured.exchanged(net, Labelled(x, y), s)
+    other = drsae_measured.exchanged(net, Labelled(x, y), Labelled(x, y), s)
     rest = 100 * drsae_measured.share_left(z @ net["Wd"].T, x)
     for name in ("learned", "whole_ista", "ista", "own"):
         assert other[f"rest_percent_with_{name}"] == pytest.approx(rest, rel=1e-4)
@@ -338,9 +338,11 @@ def test_a_group_of_units_draws_and_tells_no_more_than_all_of_them(tiny):
     best = [left[f"rest_best_decoder_percent_{name}"] for name in ("all", "few", "none")]
     assert best == sorted(best)
     assert left["rest_percent_none"] == best[-1] == pytest.approx(100)
-    assert drsae_measured.error_anew(x, y) < 20
-    assert drsae_measured.error_anew(torch.ones(84, 1), y) > 60
-    assert np.isnan(drsae_measured.error_anew(x[:, :0], y))
+    known, part = Labelled(x[:50], y[:50]), Labelled(x[50:], y[50:])
+    assert drsae_measured.error_anew(known, part) < 20
+    same = [Labelled(torch.ones(len(one.y), 1), one.y) for one in (known, part)]
+    assert drsae_measured.error_anew(*same) > 60
+    assert np.isnan(drsae_measured.error_anew(Labelled(x[:, :0], y), Labelled(x[:, :0], y)))
 
 
 def test_kinds_share_the_code_of_each_iteration_and_draw_what_their_columns_hold(tiny):

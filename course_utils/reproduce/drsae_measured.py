@@ -7,12 +7,12 @@ from itertools import product
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from course_utils.built.drsae import longest_step
 from course_utils.data import Labelled
-from course_utils.reproduce.drsae import linear, wrong_percent
 from course_utils.reproduce.drsae_by_hand import (
     Matrices,
     angles_of,
@@ -27,13 +27,15 @@ DRAWS = 20  # of as many units at random
 OVERLAPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of two columns of Wd: bounds between bins
 RIDGE = 1e-3  # of the best decoder: next to nothing beside thousands of codes
 READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
-STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
+STRENGTHS = (10.0, 100.0, 1000.0)  # C of its logistic regression
 
 
-def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+def measures(
+    net: Matrices, found: dict[str, Tensor], images: Labelled, part: Labelled, s: dict
+) -> dict[str, float]:
     """Return all single figures of net on part; what they are, each function below says.
 
-    found: statistics_of net on part.
+    found: statistics_of net on part; images: those to fit classifiers to.
     """
     z, kinds = last_codes(net, part.x, s["T"]), kinds_of(net, found["on"])
     order = angles_of(net).masked_fill(found["on"] == 0, -1).argsort()
@@ -44,8 +46,8 @@ def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -
     counts = {f"as_many_as_{k}": int(kinds[k].sum()) for k in ("part", "categorical")}
     figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net["Wd"], kinds | few, z, part.x)
     figures |= drawn_by_random(net["Wd"], order, counts | {"random": TOP}, z, part.x)
-    figures |= without_units(net, order, part, s) | exchanged(net, part, s)
-    figures |= read_anew(net, kinds, z, part, s) | favourites(found, order)
+    figures |= without_units(net, order, part, s) | exchanged(net, images, part, s)
+    figures |= read_anew(net, kinds, images, part, s) | favourites(found, order)
     figures |= heard_by_overlap(net, kinds, s) | heard_by_class(net, kinds, s)
     return figures | kinds_by_iteration(net, kinds, part, s) | inked(net, kinds)
 
@@ -271,7 +273,7 @@ def _silenced(net: Matrices, units: Tensor) -> Matrices:
     return net
 
 
-def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
+def exchanged(net: Matrices, images: Labelled, part: Labelled, s: dict) -> dict[str, float]:
     """Return error, rest, and the error of a classifier fitted anew, in percent, when S gives way
     to I + each null, or all of the encoder to ISTA's, and nothing else learns; and the first two as
     learned."""
@@ -285,23 +287,26 @@ def exchanged(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
         figures[f"error_with_{name}"] = misread(net["Wc"], z, part.y)
         figures[f"rest_percent_with_{name}"] = 100 * share_left(z @ net["Wd"].T, part.x)
         if name in others:  # read_anew has the other
-            figures[f"error_anew_with_{name}"] = error_anew(z, part.y)
+            coded = Labelled(last_codes(other, images.x, s["T"]), images.y)
+            figures[f"error_anew_with_{name}"] = error_anew(coded, Labelled(z, part.y))
     return figures
 
 
 def read_anew(
-    net: Matrices, kinds: dict[str, Tensor], z: Tensor, part: Labelled, s: dict
+    net: Matrices, kinds: dict[str, Tensor], images: Labelled, part: Labelled, s: dict
 ) -> dict[str, float]:
-    """Return the error, in percent, of a classifier fitted anew to the codes after t iterations,
-    beside that of Wc, on the second half of part; of one for each kind of units alone, in the last
-    codes z (B, m); and of one for the pixels."""
-    half, figures = len(part.x) // 2, anew_by_iteration(net, part, s)
+    """Return the error, in percent, of a classifier fitted anew to the codes of images after t
+    iterations, beside that of Wc, on the second half of part; of one for each kind of units alone,
+    in the last codes; and of one for the pixels."""
+    half, figures = len(part.x) // 2, anew_by_iteration(net, images, part, s)
     for t in read_at(s):
         at_t = last_codes(net, part.x[half:], t)
         figures[f"error_of_Wc_at_{t}"] = misread(net["Wc"], at_t, part.y[half:])
+    z, known = last_codes(net, part.x, s["T"]), last_codes(net, images.x, s["T"])
     for kind in ("part", "categorical"):
-        figures[f"error_anew_{kind}"] = error_anew(z[:, kinds[kind]], part.y)
-    return figures | {"error_anew_pixels": error_anew(part.x, part.y)}
+        few = (Labelled(each[:, kinds[kind]], y) for each, y in ((known, images.y), (z, part.y)))
+        figures[f"error_anew_{kind}"] = error_anew(*few)
+    return figures | {"error_anew_pixels": error_anew(images, part)}
 
 
 def read_at(s: dict) -> list[int]:
@@ -309,24 +314,32 @@ def read_at(s: dict) -> list[int]:
     return [t for t in READ_AT if t <= s["T"]]
 
 
-def anew_by_iteration(net: Matrices, part: Labelled, s: dict) -> dict[str, float]:
-    """Return error_anew of the codes of part after t iterations."""
-    return {
-        f"error_anew_at_{t}": error_anew(last_codes(net, part.x, t), part.y) for t in read_at(s)
-    }
+def anew_by_iteration(net: Matrices, images: Labelled, part: Labelled, s: dict) -> dict[str, float]:
+    """Return error_anew of the codes of images and part after t iterations."""
+    figures = {}
+    for t in read_at(s):
+        coded = (Labelled(last_codes(net, each.x, t), each.y) for each in (images, part))
+        figures[f"error_anew_at_{t}"] = error_anew(*coded)
+    return figures
 
 
-def error_anew(z: Tensor, y: Tensor) -> float:
-    """Return the error, in percent, of a logistic regression of the classes y (B,) on the
-    directions of z (B, k), on their second half. The first two fifths fit it, the tenth after them
-    chooses its strength. nan without units."""
-    if not z.shape[1]:
+def error_anew(images: Labelled, part: Labelled) -> float:
+    """Return the error, in percent, of a logistic regression fitted to the directions of the codes
+    images.x (B, k), on the second half of part; the first half chooses its strength. nan without
+    units."""
+    if not images.x.shape[1]:
         return np.nan
-    fit, choose = (len(z) * share // 10 for share in (4, 5))
-    z = normalize(z)
-    fits = [linear(z[:fit], y[:fit], C) for C in STRENGTHS]
-    best = min(fits, key=lambda one: wrong_percent(one, z[fit:choose], y[fit:choose]))
-    return wrong_percent(best, z[choose:], y[choose:])
+    x, half = normalize(images.x).numpy(), len(part.x) // 2
+    z, y = normalize(part.x).numpy(), part.y.numpy()
+    fitted = LogisticRegression(
+        max_iter=1000, warm_start=True
+    )  # each strength goes on from the last
+    scores = []
+    for C in STRENGTHS:
+        fitted.set_params(C=C).fit(x, images.y.numpy())
+        right = fitted.predict(z) == y
+        scores.append((right[:half].mean(), right[half:].mean()))
+    return 100 * (1 - max(scores, key=lambda score: score[0])[1]).item()
 
 
 def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:

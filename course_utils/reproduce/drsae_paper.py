@@ -70,10 +70,10 @@ def recipe_seed(name: str, s: dict, seed: int) -> Outcome:
     of_average = errors_of(state["average"], test_on, s)
     figures |= {f"{key}_of_average": value for key, value in of_average.items()}
     found = statistics_of(net, choose_on, s)
-    figures |= measures(net, found, choose_on, s)
+    figures |= measures(net, found, images, choose_on, s)
     found |= {"history": torch.tensor(state["history"]), "angle": angles_of(net)}
     first, few = first_matrices(images.x, s, seed), few_of(images)
-    of_first = anew_by_iteration(first, choose_on, s)
+    of_first = anew_by_iteration(first, images, choose_on, s)
     figures |= {f"untrained_{key}": value for key, value in of_first.items()}
     if name == "400x11":  # the one that the chapter shows
         untrained = by_iteration(first, choose_on)
