@@ -3,13 +3,16 @@
 Apart from their training, so that one more measure does not cost its hours again.
 """
 
-from itertools import product
+import math
+from itertools import islice, product
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor
-from torch.nn.functional import normalize
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from course_utils.built.drsae import longest_step
 from course_utils.data import Labelled
@@ -21,35 +24,34 @@ from course_utils.reproduce.drsae_by_hand import (
     ista_encoder,
     last_codes,
 )
+from course_utils.training import minibatches
 
 TOP = 20  # so many of the most turned units are looked at together
-DRAWS = 20  # of as many units at random
 OVERLAPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of two columns of Wd: bounds between bins
 RIDGE = 1e-3  # of the best decoder: next to nothing beside thousands of codes
 READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
-STRENGTHS = (10.0, 100.0, 1000.0)  # C of its logistic regression
+NULLS_AT = (1, 2, 11)  # and to nulls
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
+# a reader that is not linear; its inputs have norm 1, and many entries
+HIDDEN = {"units": 400, "epochs": 15, "batch": 100, "scale": 20.0}
+LONGER = 100  # iterations after which ISTA is nearly at its end
 
 
-def measures(
-    net: Matrices, found: dict[str, Tensor], images: Labelled, part: Labelled, s: dict
-) -> dict[str, float]:
-    """Return all single figures of net on part; what they are, each function below says.
+def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return single figures of net on part; what they are, each function below says.
 
-    found: statistics_of net on part; images: those to fit classifiers to.
+    found: statistics_of net on part.
     """
-    z, kinds = last_codes(net, part.x, s["T"]), kinds_of(net, found["on"])
+    kinds = kinds_of(net, found["on"])
     order = angles_of(net).masked_fill(found["on"] == 0, -1).argsort()
     order = order[(found["on"] == 0).sum() :]  # from least to most turned, of units that are on
-    figures = shares_of(kinds, found) | ties_of(net, found, kinds) | lateral_of(net, kinds, s)
-    few = {"most_turned": order[-TOP:], "least_turned": order[:TOP]}
-    few["loudest"] = found["means"].mean(1).argsort()[-TOP:]  # those whose mean code is largest
-    counts = {f"as_many_as_{k}": int(kinds[k].sum()) for k in ("part", "categorical")}
-    figures |= blocks_of(net, order[-TOP:], s) | drawn_by(net["Wd"], kinds | few, z, part.x)
-    figures |= drawn_by_random(net["Wd"], order, counts | {"random": TOP}, z, part.x)
-    figures |= without_units(net, order, part, s) | exchanged(net, images, part, s)
-    figures |= read_anew(net, kinds, images, part, s) | favourites(found, order)
+    figures = shares_of(kinds, found) | ties_of(net, found, kinds) | inked(net, kinds)
+    figures |= favourites(found, order) | lateral_of(net, kinds, s)
     figures |= heard_by_overlap(net, kinds, s) | heard_by_class(net, kinds, s)
-    return figures | kinds_by_iteration(net, kinds, part, s) | inked(net, kinds)
+    figures |= rivals_exchanged(net, order[-TOP:], part, s) | exchanged(net, kinds, part, s)
+    by_ista = kinds_by_iteration(with_ista(net, s), kinds, part, s)
+    figures |= {f"ista_{key}": value for key, value in by_ista.items()}
+    return figures | kinds_by_iteration(net, kinds, part, s) | moved(net, kinds, part, s)
 
 
 def statistics_of(net: Matrices, part: Labelled, s: dict) -> dict[str, Tensor]:
@@ -128,8 +130,8 @@ def nulls_of(net: Matrices, s: dict) -> dict[str, Tensor]:
 
 def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
     """Return, of S − I and of each null, what a unit says to itself and the norm of what it hears,
-    as means over each kind; the slope of S − I on each null; and their correlation, in what each
-    kind hears from all, itself included, and, without itself, from each kind."""
+    as means over each kind; the slope of S − I on each null; and their correlation in what each
+    kind hears from each, without itself."""
     lateral = lateral_matrix(net)
     nulls, off = nulls_of(net, s), ~torch.eye(len(lateral), dtype=torch.bool)
     figures = {"largest_row_of_S": net["S"].norm(dim=1).max().item()}
@@ -140,9 +142,6 @@ def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, fl
             figures[f"diagonal_{name}_{kind}"] = matrix.diagonal()[units].mean().item()
             figures[f"row_{name}_{kind}"] = matrix[units].norm(dim=1).mean().item()
         for name, null in nulls.items():
-            figures[f"alike_{name}_{kind}"] = _correlation(
-                lateral[kinds[kind]].flatten(), null[kinds[kind]].flatten()
-            )
             for by in ("part", "categorical"):
                 pairs = kinds[kind][:, None] & kinds[by] & off
                 figures[f"alike_{name}_{kind}_by_{by}"] = _correlation(lateral[pairs], null[pairs])
@@ -152,18 +151,27 @@ def lateral_of(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, fl
 
 
 def heard_by_overlap(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str, float]:
-    """Return the mean of S − I and of −We Wd between two units, by their kinds and by where the
-    overlap of their columns of Wd lies between the bounds OVERLAPS."""
-    lateral = lateral_matrix(net)
+    """Return the mean of S − I and of its nulls between two units, by their kinds and by where the
+    overlap of their columns of Wd lies between the bounds OVERLAPS; among categorical-units also
+    for those of other digits and those of the same, by their largest weights in Wc. And, for
+    these, how many pairs there are."""
+    lateral, digit = lateral_matrix(net), net["Wc"].argmax(0)
     overlap, off = net["Wd"].T @ net["Wd"], ~torch.eye(len(lateral), dtype=torch.bool)
     between = torch.bucketize(overlap, torch.tensor(OVERLAPS).to(overlap))
+    pairs = {
+        f"{to}_by_{by}": kinds[to][:, None] & kinds[by] & off
+        for to, by in product(("part", "categorical"), repeat=2)
+    }
+    same = digit[:, None] == digit
+    pairs["same"] = pairs["categorical_by_categorical"] & same
+    pairs["other"] = pairs["categorical_by_categorical"] & ~same
     figures = {}
-    for to, by in product(("part", "categorical"), repeat=2):
-        pairs = kinds[to][:, None] & kinds[by] & off
-        for name, matrix in {"S": lateral, "own": nulls_of(net, s)["own"]}.items():
-            for k in range(len(OVERLAPS) + 1):
-                mean = matrix[pairs & (between == k)].mean().item()
-                figures[f"heard_{name}_{to}_by_{by}_{k}"] = mean
+    for (which, of), k in product(pairs.items(), range(len(OVERLAPS) + 1)):
+        here = of & (between == k)
+        if which in ("same", "other"):
+            figures[f"pairs_{which}_{k}"] = here.sum().item()
+        for name, matrix in {"S": lateral, **nulls_of(net, s)}.items():
+            figures[f"heard_{name}_{which}_{k}"] = matrix[here].mean().item()
     return figures
 
 
@@ -181,51 +189,23 @@ def heard_by_class(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str
     return figures
 
 
-def blocks_of(net: Matrices, top: Tensor, s: dict) -> dict[str, float]:
-    """Return, among the units top (k,), the mean of S − I and of its nulls between those whose
-    largest weight in Wc is for the same digit (friends) and for others (rivals), and the share
-    below 0."""
-    lateral = lateral_matrix(net)
+def rivals_exchanged(net: Matrices, top: Tensor, part: Labelled, s: dict) -> dict[str, float]:
+    """Return the share of entries below 0, in percent, of S − I and its nulls, between those of the
+    units top (k,) that speak for different digits; and the error of net, in percent, when those
+    entries of S − I give way to those of each null, or to zero."""
     digit = net["Wc"][:, top].argmax(0)
-    same = digit[:, None] == digit
-    pairs = {"rivals": ~same, "friends": same & ~torch.eye(len(top), dtype=torch.bool)}
-    figures = {"pairs_of_friends": pairs["friends"].sum().item() / 2}
-    for who, mask in pairs.items():
-        for what, matrix in {"S": lateral, **nulls_of(net, s)}.items():
-            entries = matrix[top][:, top][mask]
-            figures[f"{who}_{what}"] = entries.mean().item()
-            figures[f"{who}_{what}_negative_percent"] = 100 * (entries < 0).double().mean().item()
-    return figures
-
-
-def drawn_by(Wd: Tensor, groups: dict[str, Tensor], z: Tensor, x: Tensor) -> dict[str, float]:
-    """Return what share of ‖x‖², in percent, each group of units alone leaves of x (B, n), whose
-    codes are z (B, m), drawn by Wd (n, m) and by the best linear decoder of its own."""
+    rivals = torch.zeros_like(net["S"], dtype=torch.bool)
+    rivals[top[:, None], top] = digit[:, None] != digit
+    nulls = nulls_of(net, s) | {"zero": torch.zeros_like(net["S"])}
     figures = {}
-    for name, units in groups.items():
-        drawn = z[:, units] @ Wd[:, units].T
-        figures[f"rest_percent_{name}"] = 100 * share_left(drawn, x)
-        figures[f"rest_best_decoder_percent_{name}"] = 100 * best_rest(z[:, units], x)
+    for name, matrix in {"S": lateral_matrix(net), **nulls}.items():
+        figures[f"rivals_{name}_negative_percent"] = (
+            100 * (matrix[rivals] < 0).double().mean().item()
+        )
+    for name, null in nulls.items():
+        other = net | {"S": torch.where(rivals, null, net["S"])}
+        figures[f"error_with_rivals_of_{name}"] = error_of(other, part, s["T"])
     return figures
-
-
-def drawn_by_random(
-    Wd: Tensor, order: Tensor, counts: dict[str, int], z: Tensor, x: Tensor
-) -> dict[str, float]:
-    """Return drawn_by, for Wd (n, m), z (B, m) and x (B, n), of so many units of order (k,) at
-    random: the mean of DRAWS draws."""
-    figures = {}
-    for name, count in counts.items():
-        drawn = drawn_by(Wd, dict(enumerate(_random_units(order, count))), z, x)
-        for key in ("rest_percent", "rest_best_decoder_percent"):
-            figures[f"{key}_{name}"] = np.mean([drawn[f"{key}_{k}"] for k in range(DRAWS)]).item()
-    return figures
-
-
-def _random_units(order: Tensor, count: int = TOP) -> list[Tensor]:
-    """Return DRAWS draws of count units at random, of those in order (k,)."""
-    draw = np.random.default_rng(0)
-    return [order[torch.from_numpy(draw.permutation(len(order))[:count])] for _ in range(DRAWS)]
 
 
 def best_rest(z: Tensor, x: Tensor) -> float:
@@ -254,92 +234,121 @@ def misread(Wc: Tensor, z: Tensor, y: Tensor) -> float:
     return 100 * ((normalize(z) @ Wc.T).argmax(1) != y).double().mean().item()
 
 
-def without_units(net: Matrices, order: Tensor, part: Labelled, s: dict) -> dict[str, float]:
-    """Return the error, in percent, of net without the TOP most turned units, without as many of
-    the least turned, and without as many at random; order (k,) holds units by angle."""
-    figures = {
-        "error_without_most_turned": error_of(_silenced(net, order[-TOP:]), part, s["T"]),
-        "error_without_least_turned": error_of(_silenced(net, order[:TOP]), part, s["T"]),
-    }
-    drawn = _random_units(order)
-    errors = [error_of(_silenced(net, units), part, s["T"]) for units in drawn]
-    return figures | {"error_without_random": float(np.mean(errors))}
-
-
-def _silenced(net: Matrices, units: Tensor) -> Matrices:
-    """Return a copy of net in which the given units are never on."""
-    net = {name: matrix.clone() for name, matrix in net.items()}
-    net["We"][units], net["S"][units], net["b"][units] = 0, 0, 1
-    return net
-
-
-def exchanged(net: Matrices, images: Labelled, part: Labelled, s: dict) -> dict[str, float]:
-    """Return error, rest, and the error of a classifier fitted anew, in percent, when S gives way
-    to I + each null, or all of the encoder to ISTA's, and nothing else learns; and the first two as
-    learned."""
+def exchanged(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return error, rest and units on, in percent, and the L1, as learned, and when S gives way to
+    I + each null, or all of the encoder to ISTA's: as many iterations, or LONGER of them. Nothing
+    else learns. And the error when only what one kind of units hears gives way, to −We Wd."""
     others = {name: net | {"S": torch.eye(len(M)) + M} for name, M in nulls_of(net, s).items()}
-    step = longest_step(net["Wd"], s["T"])
-    price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
-    others["whole_ista"] = net | ista_encoder(net["Wd"], step, step * price)
+    others |= {f"{name}_ista": with_ista(net, s) for name in ("whole", "longer")}
     figures = {}
-    for name, other in {"learned": net, **others}.items():
-        z = last_codes(other, part.x, s["T"])
+    for name, other in ({"learned": net} | others).items():
+        z = last_codes(other, part.x, LONGER if name == "longer_ista" else s["T"])
         figures[f"error_with_{name}"] = misread(net["Wc"], z, part.y)
         figures[f"rest_percent_with_{name}"] = 100 * share_left(z @ net["Wd"].T, part.x)
-        if name in others:  # read_anew has the other
-            coded = Labelled(last_codes(other, images.x, s["T"]), images.y)
-            figures[f"error_anew_with_{name}"] = error_anew(coded, Labelled(z, part.y))
-    return figures
-
-
-def read_anew(
-    net: Matrices, kinds: dict[str, Tensor], images: Labelled, part: Labelled, s: dict
-) -> dict[str, float]:
-    """Return the error, in percent, of a classifier fitted anew to the codes of images after t
-    iterations, beside that of Wc, on the second half of part; of one for each kind of units alone,
-    in the last codes; and of one for the pixels."""
-    half, figures = len(part.x) // 2, anew_by_iteration(net, images, part, s)
-    for t in read_at(s):
-        at_t = last_codes(net, part.x[half:], t)
-        figures[f"error_of_Wc_at_{t}"] = misread(net["Wc"], at_t, part.y[half:])
-    z, known = last_codes(net, part.x, s["T"]), last_codes(net, images.x, s["T"])
+        figures[f"l1_with_{name}"] = z.sum(1).mean().item()
+        figures[f"on_percent_with_{name}"] = 100 * (z > 0).double().mean().item()
     for kind in ("part", "categorical"):
-        few = (Labelled(each[:, kinds[kind]], y) for each, y in ((known, images.y), (z, part.y)))
-        figures[f"error_anew_{kind}"] = error_anew(*few)
-    return figures | {"error_anew_pixels": error_anew(images, part)}
-
-
-def read_at(s: dict) -> list[int]:
-    """Return those of the iterations READ_AT that a network of T iterations has."""
-    return [t for t in READ_AT if t <= s["T"]]
-
-
-def anew_by_iteration(net: Matrices, images: Labelled, part: Labelled, s: dict) -> dict[str, float]:
-    """Return error_anew of the codes of images and part after t iterations."""
-    figures = {}
-    for t in read_at(s):
-        coded = (Labelled(last_codes(net, each.x, t), each.y) for each in (images, part))
-        figures[f"error_anew_at_{t}"] = error_anew(*coded)
+        S = torch.where(kinds[kind][:, None], others["own"]["S"], net["S"])
+        figures[f"error_with_own_to_{kind}"] = error_of(net | {"S": S}, part, s["T"])
     return figures
 
 
-def error_anew(images: Labelled, part: Labelled) -> float:
-    """Return the error, in percent, of a logistic regression fitted to the directions of the codes
-    images.x (B, k), on the second half of part; the first half chooses its strength. nan without
-    units."""
-    if not images.x.shape[1]:
+def with_ista(net: Matrices, s: dict) -> Matrices:
+    """Return net with ISTA's encoder for its Wd, with the longest step that this Wd bears, at the
+    price λ of its training."""
+    step = longest_step(net["Wd"], s["T"])
+    price = s["weights"]["sparsity"] / s["weights"]["reconstruction"]
+    return net | ista_encoder(net["Wd"], step, step * price)
+
+
+def readers(
+    net: Matrices,
+    first: Matrices,
+    kinds: dict[str, Tensor],
+    images: Labelled,
+    part: Labelled,
+    s: dict,
+) -> dict[str, float]:
+    """Return errors on part, in percent, of readers that are fitted anew to codes of images: linear
+    ones for net after t iterations, for first, which is net before training, for ISTA's encoder
+    with the columns of net; for groups of units alone; and ones with a hidden layer."""
+    by_ista, figures = with_ista(net, s), {}
+    for name, encoder, at in (
+        ("", net, READ_AT),
+        ("untrained_", first, NULLS_AT),
+        ("ista_", by_ista, (*NULLS_AT, LONGER)),
+    ):
+        for t in at:
+            coded = codes_to_read(encoder, images, part, t)
+            figures[f"{name}error_anew_at_{t}"] = error_anew(*coded)
+    for name, encoder, t in (("", net, 1), ("", net, s["T"]), ("ista_", by_ista, s["T"])):
+        coded = codes_to_read(encoder, images, part, t)
+        figures[f"{name}error_hidden_at_{t}"] = error_of_hidden(*coded)
+    known, read = codes_to_read(net, images, part, s["T"])
+    for name, units in groups_to_read(kinds, read.x).items():
+        few = (Labelled(each.x[:, units], each.y) for each in (known, read))
+        figures[f"error_anew_{name}"] = error_anew(*few)
+    return figures
+
+
+def groups_to_read(kinds: dict[str, Tensor], z: Tensor) -> dict[str, Tensor]:
+    """Return part-units, categorical-units, all others; and as many as are categorical, at random
+    and with the largest means of their codes z (B, m)."""
+    alive = kinds["alive"].nonzero().flatten()
+    count = int(kinds["categorical"].sum())
+    return {
+        "part": kinds["part"],
+        "categorical": kinds["categorical"],
+        "not_categorical": kinds["alive"] & ~kinds["categorical"],
+        "as_many_at_random": alive[np.random.default_rng(0).permutation(len(alive))[:count]],
+        "as_many_loudest": z.mean(0).argsort(descending=True)[:count],
+    }
+
+
+def codes_to_read(
+    net: Matrices, images: Labelled, part: Labelled, t: int
+) -> tuple[Labelled, Labelled]:
+    """Return the directions of the codes of images and of part after t iterations of net, with
+    their classes."""
+    known, read = (Labelled(normalize(last_codes(net, one.x, t)), one.y) for one in (images, part))
+    return known, read
+
+
+def error_anew(known: Labelled, read: Labelled) -> float:
+    """Return the error, in percent, of a logistic regression fitted to known.x (B, k), on read: its
+    strength is chosen on one half of read, which the other half is read with. nan without units."""
+    if not known.x.shape[1]:
         return np.nan
-    x, half = normalize(images.x).numpy(), len(part.x) // 2
-    z, y = normalize(part.x).numpy(), part.y.numpy()
-    fitted = LogisticRegression(
-        max_iter=1000, warm_start=True
-    )  # each strength goes on from the last
-    scores = []
+    right, (x, z) = [], (one.x.double().numpy() for one in (known, read))
+    # each strength goes on from the last; at the library's own tolerance it would stop there
+    fitted = LogisticRegression(max_iter=3000, tol=1e-5, warm_start=True)
     for C in STRENGTHS:
-        fitted.set_params(C=C).fit(x, images.y.numpy())
-        right = fitted.predict(z) == y
-        scores.append((right[:half].mean(), right[half:].mean()))
-    return 100 * (1 - max(scores, key=lambda score: score[0])[1]).item()
+        hits = fitted.set_params(C=C).fit(x, known.y.numpy()).predict(z) == read.y.numpy()
+        right.append([half.mean() for half in np.array_split(hits, 2)])
+    halves = np.array(right)  # a row for each strength
+    chosen = halves.argmax(0)[::-1]
+    return 100 * (1 - halves[chosen, [0, 1]].mean()).item()
+
+
+def error_of_hidden(known: Labelled, read: Labelled) -> float:
+    """Return the error on read, in percent, of a network with one hidden layer, half of it dropped
+    at each step, that Adam trains on known.x (B, k) for HIDDEN["epochs"] passes."""
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(0)
+        layers = nn.LazyLinear(HIDDEN["units"]), nn.ReLU(), nn.Dropout(), nn.LazyLinear(10)
+        net = nn.Sequential(*layers)
+        steps = HIDDEN["epochs"] * len(known.x) // HIDDEN["batch"]
+        rows = minibatches(len(known.x), HIDDEN["batch"], np.random.default_rng(0))
+        net(known.x[:1])
+        optimizer = Adam(net.parameters())
+        scheduler = CosineAnnealingLR(optimizer, steps)
+        for i in islice(rows, steps):
+            optimizer.zero_grad()
+            cross_entropy(net(known.x[i] * HIDDEN["scale"]), known.y[i]).backward()
+            optimizer.step()
+            scheduler.step()
+    guessed = net.eval().requires_grad_(False)(read.x * HIDDEN["scale"]).argmax(1)
+    return 100 * (guessed != read.y).double().mean().item()
 
 
 def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
@@ -353,17 +362,68 @@ def favourites(found: dict[str, Tensor], order: Tensor) -> dict[str, float]:
 def kinds_by_iteration(
     net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict
 ) -> dict[str, float]:
-    """Return, after t iterations, in percent: what each kind of units alone leaves of ‖x‖² by Wd,
-    and its share of the L1 of the codes; of part, for each t of READ_AT that T has."""
-    figures = {}
-    for t in read_at(s):
+    """Return, after t iterations, for each t of READ_AT that T has, in percent: the error of net;
+    what each kind of units alone leaves of ‖x‖² by Wd, and its share of the L1 of the codes. And
+    how often a unit is on at t = 1, of the images for which it is on at the end."""
+    figures, last = {}, last_codes(net, part.x, s["T"]) > 0
+    for t in (t for t in READ_AT if t <= s["T"]):
         z = last_codes(net, part.x, t)
+        figures[f"error_of_Wc_at_{t}"] = misread(net["Wc"], z, part.y)
         for kind in ("part", "categorical"):
             units = kinds[kind]
             drawn = z[:, units] @ net["Wd"][:, units].T
             figures[f"rest_percent_{kind}_at_{t}"] = 100 * share_left(drawn, part.x)
             figures[f"l1_percent_{kind}_at_{t}"] = 100 * (z[:, units].sum() / z.sum()).item()
+            if t == 1:
+                both = (last & (z > 0))[:, units].sum() / last[:, units].sum()
+                figures[f"on_at_once_percent_{kind}"] = 100 * both.item()
     return figures
+
+
+def moved(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
+    """Return by how much the code of each kind changes, ‖Δz‖ over ‖z‖ in percent, median, when the
+    images of part are moved; for net and for ISTA's encoder. And the errors of net on the moved.
+
+    Rolfe & LeCun 2013 read part-units as tangents of a surface of images of one class, and
+    categorical-units as points on it; this test of it is ours.
+    """
+    figures, x = {}, part.x.repeat(4, 1)
+    for name, encoder in (("", net), ("ista_", with_ista(net, s))):
+        z = last_codes(encoder, x, s["T"])
+        for which, images in moves_of(part).items():
+            after = last_codes(encoder, images, s["T"])
+            for kind in ("part", "categorical"):
+                change = (after - z)[:, kinds[kind]].norm(dim=1)
+                share = 100 * change / z[:, kinds[kind]].norm(dim=1).clamp(min=1e-9)
+                figures[f"{name}moved_percent_{kind}_by_{which}"] = share.median().item()
+                if encoder is net:
+                    still = (normalize(after) @ net["Wc"].T).argmax(1) == part.y.repeat(4)
+                    found = share[still].median().item()
+                    figures[f"moved_percent_{kind}_by_{which}_read_rightly"] = found
+            if encoder is net:
+                figures[f"error_by_{which}"] = misread(net["Wc"], after, part.y.repeat(4))
+    return figures
+
+
+def moves_of(part: Labelled) -> dict[str, Tensor]:
+    """Return the images of part, (4 B, n) each, shifted by a pixel in four directions; and moved as
+    far towards another image of their class, towards one of another class, and at random. The norm
+    of all is that of part."""
+    side = math.isqrt(part.x.shape[1])
+    pictures = part.x.view(-1, side, side)
+    shifted = torch.cat([pictures.roll(by, way) for way in (1, 2) for by in (-1, 1)]).flatten(1)
+    by_class, (partner, rival) = part.y.argsort(stable=True), torch.empty(2, len(part.y)).long()
+    rival[by_class] = by_class.roll(len(by_class) // 2)  # far from it in the order of classes
+    partner[by_class] = by_class.roll(1)  # its neighbour in this order
+    draw = torch.randn(part.x.shape, generator=torch.Generator().manual_seed(0)).to(part.x)
+    ways = {"same": part.x[partner] - part.x, "mixing": part.x[rival] - part.x, "noise": draw}
+    x = part.x.repeat(4, 1)
+    far, long = ((x - one).norm(dim=1, keepdim=True) for one in (shifted, 0))
+    moved_by = {
+        which: long * normalize(x + far * normalize(way).repeat(4, 1))
+        for which, way in ways.items()
+    }
+    return {"shift": shifted} | moved_by
 
 
 def inked(net: Matrices, kinds: dict[str, Tensor]) -> dict[str, float]:

@@ -38,7 +38,7 @@ def null_seed(s: dict, seed: int) -> Outcome:
         state = gone_on(before, known, choose_on, of_state, seed)
         net = state["net"]
         units = statistics_of(net, choose_on, s)
-        measured = measures(net, units, images, choose_on, s)
+        measured = measures(net, units, choose_on, s)
         figures |= {f"{key}.{labels}": value for key, value in measured.items()}
         found |= {f"history.{labels}": torch.tensor(state["history"])}
         found[f"most_turned.{labels}"] = net["Wd"][:, angles_of(net).argsort()[-TOP:]]
