@@ -29,12 +29,13 @@ from course_utils.training import minibatches
 TOP = 20  # so many of the most turned units are looked at together
 OVERLAPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of two columns of Wd: bounds between bins
 RIDGE = 1e-3  # of the best decoder: next to nothing beside thousands of codes
-READ_AT = (1, 2, 3, 5, 11)  # iterations at which a classifier is fitted anew
-NULLS_AT = (1, 2, 11)  # and to nulls
-STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C of its logistic regression
+READ_AT = (1, 2, 3, 5, 11)  # iterations at which a code is measured
+LONGER = 100  # iterations after which ISTA is nearly at its end
+LINES_AT = {"": READ_AT, "untrained_": (1, 11), "ista_": (1, 11, LONGER)}  # for which codes, when
+HIDDEN_AT = {"": (1, 11), "untrained_": (11,), "ista_": (11,)}
+STRENGTHS = (10.0, 100.0, 1000.0)  # C of its logistic regression
 # a reader that is not linear; its inputs have norm 1, and many entries
 HIDDEN = {"units": 400, "epochs": 15, "batch": 100, "scale": 20.0}
-LONGER = 100  # iterations after which ISTA is nearly at its end
 
 
 def measures(net: Matrices, found: dict[str, Tensor], part: Labelled, s: dict) -> dict[str, float]:
@@ -271,19 +272,18 @@ def readers(
 ) -> dict[str, float]:
     """Return errors on part, in percent, of readers that are fitted anew to codes of images: linear
     ones for net after t iterations, for first, which is net before training, for ISTA's encoder
-    with the columns of net; for groups of units alone; and ones with a hidden layer."""
-    by_ista, figures = with_ista(net, s), {}
-    for name, encoder, at in (
-        ("", net, READ_AT),
-        ("untrained_", first, NULLS_AT),
-        ("ista_", by_ista, (*NULLS_AT, LONGER)),
+    with the columns of net; for groups of units alone; and ones with a hidden layer, for some of
+    these codes and for the pixels."""
+    encoders = {"": net, "untrained_": first, "ista_": with_ista(net, s)}
+    figures = {"error_hidden_pixels": error_of_hidden(images, part)}
+    for kind, fitted, read_at in (
+        ("anew", error_anew, LINES_AT),
+        ("hidden", error_of_hidden, HIDDEN_AT),
     ):
-        for t in at:
-            coded = codes_to_read(encoder, images, part, t)
-            figures[f"{name}error_anew_at_{t}"] = error_anew(*coded)
-    for name, encoder, t in (("", net, 1), ("", net, s["T"]), ("ista_", by_ista, s["T"])):
-        coded = codes_to_read(encoder, images, part, t)
-        figures[f"{name}error_hidden_at_{t}"] = error_of_hidden(*coded)
+        for name, at in read_at.items():
+            for t in at:
+                coded = codes_to_read(encoders[name], images, part, t)
+                figures[f"{name}error_{kind}_at_{t}"] = fitted(*coded)
     known, read = codes_to_read(net, images, part, s["T"])
     for name, units in groups_to_read(kinds, read.x).items():
         few = (Labelled(each.x[:, units], each.y) for each in (known, read))
@@ -319,7 +319,7 @@ def error_anew(known: Labelled, read: Labelled) -> float:
     strength is chosen on one half of read, which the other half is read with. nan without units."""
     if not known.x.shape[1]:
         return np.nan
-    right, (x, z) = [], (one.x.double().numpy() for one in (known, read))
+    right, (x, z) = [], (one.x.numpy() for one in (known, read))
     # each strength goes on from the last; at the library's own tolerance it would stop there
     fitted = LogisticRegression(max_iter=3000, tol=1e-5, warm_start=True)
     for C in STRENGTHS:
