@@ -166,12 +166,12 @@ def heard_by_overlap(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[s
     same = digit[:, None] == digit
     pairs["same"] = pairs["categorical_by_categorical"] & same
     pairs["other"] = pairs["categorical_by_categorical"] & ~same
-    figures = {}
+    figures, matrices = {}, {"S": lateral, **nulls_of(net, s)}
     for (which, of), k in product(pairs.items(), range(len(OVERLAPS) + 1)):
         here = of & (between == k)
         if which in ("same", "other"):
             figures[f"pairs_{which}_{k}"] = here.sum().item()
-        for name, matrix in {"S": lateral, **nulls_of(net, s)}.items():
+        for name, matrix in matrices.items():
             figures[f"heard_{name}_{which}_{k}"] = matrix[here].mean().item()
     return figures
 
@@ -182,10 +182,10 @@ def heard_by_class(net: Matrices, kinds: dict[str, Tensor], s: dict) -> dict[str
     lateral, categorical = lateral_matrix(net), kinds["categorical"]
     spoken_for = net["Wc"][net["Wc"].argmax(0)]  # (m, m): of column k, for the digit of row i
     off = ~torch.eye(len(lateral), dtype=torch.bool)
-    figures = {}
+    figures, matrices = {}, {"S": lateral, **nulls_of(net, s)}
     for by in ("part", "categorical"):
         pairs = categorical[:, None] & kinds[by] & off
-        for name, matrix in {"S": lateral, **nulls_of(net, s)}.items():
+        for name, matrix in matrices.items():
             figures[f"class_tie_{name}_{by}"] = _correlation(matrix[pairs], spoken_for[pairs])
     return figures
 
@@ -387,21 +387,21 @@ def moved(net: Matrices, kinds: dict[str, Tensor], part: Labelled, s: dict) -> d
     Rolfe & LeCun 2013 read part-units as tangents of a surface of images of one class, and
     categorical-units as points on it; this test of it is ours.
     """
-    figures, x = {}, part.x.repeat(4, 1)
+    figures, moves, y = {}, moves_of(part), part.y.repeat(4)
     for name, encoder in (("", net), ("ista_", with_ista(net, s))):
-        z = last_codes(encoder, x, s["T"])
-        for which, images in moves_of(part).items():
+        z = last_codes(encoder, part.x, s["T"]).repeat(4, 1)
+        for which, images in moves.items():
             after = last_codes(encoder, images, s["T"])
+            rightly = (normalize(after) @ net["Wc"].T).argmax(1) == y
             for kind in ("part", "categorical"):
                 change = (after - z)[:, kinds[kind]].norm(dim=1)
                 share = 100 * change / z[:, kinds[kind]].norm(dim=1).clamp(min=1e-9)
-                figures[f"{name}moved_percent_{kind}_by_{which}"] = share.median().item()
+                key = f"moved_percent_{kind}_by_{which}"
+                figures[f"{name}{key}"] = share.median().item()
                 if encoder is net:
-                    still = (normalize(after) @ net["Wc"].T).argmax(1) == part.y.repeat(4)
-                    found = share[still].median().item()
-                    figures[f"moved_percent_{kind}_by_{which}_read_rightly"] = found
+                    figures[f"{key}_read_rightly"] = share[rightly].median().item()
             if encoder is net:
-                figures[f"error_by_{which}"] = misread(net["Wc"], after, part.y.repeat(4))
+                figures[f"error_by_{which}"] = 100 * (~rightly).double().mean().item()
     return figures
 
 
